@@ -16,7 +16,7 @@ from parasim.app.forms import computing
 from parasim.app.lines import lines
 from parasim.app.methods import methods
 from parasim.app.running import run
-from parasim.core.calibration.paper.cells import paper_setting
+from parasim_core.calibration.paper.cells import paper_setting
 
 _REPETITIONS = 7
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.train.models.adapters import SCALING
-from parasim.core.train.models.blocks import Part, activate
-from parasim.core.train.update.local import LocalSettings, train_locally
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.train.models.adapters import SCALING
+from parasim_core.train.models.blocks import Part, activate
+from parasim_core.train.update.local import LocalSettings, train_locally
 
 RATE = 1e-5
 Batches = Sequence[dict[str, Tensor]]

@@ -22,9 +22,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.convergence_figure import FinalLosses, LossCurves, draw_convergence
-from parasim.core.sim.scenario import reading as scenario_file
-from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.training import DEMONSTRATION, train
+from parasim_core.sim.scenario import reading as scenario_file
+from parasim_core.sim.support.atomic_files import write_atomically
 
 ROUNDS, LOCAL_STEPS, MEASURED_EVERY = 24, 4, 4
 METHODS = ("fedbcd", "parablock")

@@ -22,19 +22,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice
-from parasim.core.calibration.devices.operators import Operators, one_step
-from parasim.core.calibration.devices.prediction import scale
-from parasim.core.calibration.devices.published import shipped_rows
-from parasim.core.calibration.devices.validation import validate
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.data.evaluate import model_loss
-from parasim.core.train.models.blocks import block_parameters
-from parasim.core.train.models.building import placed, random_model
-from parasim.core.train.update.local import LocalSettings, train_locally
 from parasim.figures.devices import draw_devices
+from parasim_core.calibration.devices.catalogue import CatalogueDevice
+from parasim_core.calibration.devices.operators import Operators, one_step
+from parasim_core.calibration.devices.prediction import scale
+from parasim_core.calibration.devices.published import shipped_rows
+from parasim_core.calibration.devices.validation import validate
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.data.evaluate import model_loss
+from parasim_core.train.models.blocks import block_parameters
+from parasim_core.train.models.building import placed, random_model
+from parasim_core.train.update.local import LocalSettings, train_locally
 from parasim_demonstration.models import demo_config
 
 STEPS = 3

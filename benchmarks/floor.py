@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from parasim.core.calibration.devices.operators import Operators, one_step
+from parasim_core.calibration.devices.operators import Operators, one_step
 
 Product = tuple[int, int, int]
 """Sizes (rows, inner, columns) of one matrix product."""

@@ -294,7 +294,7 @@ class Record:
     """
 
     def __init__(self, folder: Path, device: str):
-        from parasim.core.calibration.measuring.this_machine import software_versions, this_device
+        from parasim_core.calibration.measuring.this_machine import software_versions, this_device
 
         self._path = folder / "run.json"
         own = {
@@ -314,7 +314,7 @@ class Record:
 
     def add(self, step: Step, ended: dict[str, Any]) -> None:
         """Keep how a step ended."""
-        from parasim.core.sim.support.atomic_files import write_json
+        from parasim_core.sim.support.atomic_files import write_json
 
         date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         told = {"command": shlex.join(step.command), "limit_s": step.limit, "date": date}
@@ -324,9 +324,9 @@ class Record:
     def write_rows(self, models: Iterable[str]) -> None:
         """Write what finished profiles have measured, as rows like published ones, and the shapes of their models."""
         from benchmarks.gpu_rows import rows_of
-        from parasim.core.calibration.profiles.loading import load_profile
-        from parasim.core.calibration.profiles.measured import MeasuredProfile
-        from parasim.core.sim.support.atomic_files import write_json
+        from parasim_core.calibration.profiles.loading import load_profile
+        from parasim_core.calibration.profiles.measured import MeasuredProfile
+        from parasim_core.sim.support.atomic_files import write_json
 
         rows, shapes = [], {}
         for model in models:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from parasim.core.calibration.profiles.measured_file import MeasuredFile, StepSample
-from parasim.core.calibration.profiles.points import split_targets
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.profiles.measured_file import MeasuredFile, StepSample
+from parasim_core.calibration.profiles.points import split_targets
+from parasim_core.sim.workload.methods import Trains
 
 METHODS = {Trains.BLOCK: "block", Trains.LORA: "LoRA", Trains.EVERYTHING: "full"}
 """What rows call what is trained; that of B alone is left out, as hardly different from LoRA."""

@@ -36,19 +36,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, plain_loop
 from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
-from parasim.core.calibration.measuring.configuration import model_config
-from parasim.core.calibration.measuring.measured_model import build_model
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
-from parasim.core.sim.errors import ParaSimError, ScenarioError
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.architecture import catalogue_names, from_config
-from parasim.core.sim.workload.blocks import ALL_LINEAR, Block, partition
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.models.adapters import Adapter
-from parasim.core.train.models.blocks import block_parameters, compile_layers
-from parasim.core.train.models.building import base_dtype, placed, random_model
-from parasim.core.train.models.files import load_model
-from parasim.core.train.update.timing import now
+from parasim_core.calibration.measuring.configuration import model_config
+from parasim_core.calibration.measuring.measured_model import build_model
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim_core.sim.errors import ParaSimError, ScenarioError
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.architecture import catalogue_names, from_config
+from parasim_core.sim.workload.blocks import ALL_LINEAR, Block, partition
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.models.adapters import Adapter
+from parasim_core.train.models.blocks import block_parameters, compile_layers
+from parasim_core.train.models.building import base_dtype, placed, random_model
+from parasim_core.train.models.files import load_model
+from parasim_core.train.update.timing import now
 from parasim_demonstration.models import demo_config
 
 

@@ -33,18 +33,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from parasim.core.calibration.measuring.measured_model import build_model
-from parasim.core.calibration.memory.peaks import CUDA_GRANULARITY, PAGE
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
-from parasim.core.sim.errors import ParaSimError, ScenarioError
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.blocks import ALL_LINEAR, Block, partition
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.data.evaluate import model_loss
-from parasim.core.train.models.blocks import checkpoint_activations
-from parasim.core.train.models.building import base_dtype
-from parasim.core.train.update.local import LocalSettings, train_locally
-from parasim.core.train.update.trained_part import trained_part
+from parasim_core.calibration.measuring.measured_model import build_model
+from parasim_core.calibration.memory.peaks import CUDA_GRANULARITY, PAGE
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
+from parasim_core.sim.errors import ParaSimError, ScenarioError
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.blocks import ALL_LINEAR, Block, partition
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.data.evaluate import model_loss
+from parasim_core.train.models.blocks import checkpoint_activations
+from parasim_core.train.models.building import base_dtype
+from parasim_core.train.update.local import LocalSettings, train_locally
+from parasim_core.train.update.trained_part import trained_part
 from parasim_demonstration.models import demo_config
 
 REPEATS = 3

@@ -15,12 +15,12 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from parasim.core.calibration.memory.allocations import Footprint
-from parasim.core.calibration.memory.peaks import CUDA_GRANULARITY
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import Block, partition, partition_evenly
-from parasim.core.sim.workload.methods import METHODS, Trains
+from parasim_core.calibration.memory.allocations import Footprint
+from parasim_core.calibration.memory.peaks import CUDA_GRANULARITY
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import Block, partition, partition_evenly
+from parasim_core.sim.workload.methods import METHODS, Trains
 
 REPORTED = {
     "fedit": (27.0, 14.3),

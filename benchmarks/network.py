@@ -34,8 +34,8 @@ from simpy import Environment, Event
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from parasim.core.sim.engine.timeline import Kind, Timeline
-from parasim.core.sim.network import Port, Tree
+from parasim_core.sim.engine.timeline import Kind, Timeline
+from parasim_core.sim.network import Port, Tree
 from tests.oracles.progressive_filling import NaiveStar
 
 SIZE = 872e6

@@ -19,9 +19,9 @@ from statistics import median
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from parasim.core.calibration.devices.catalogue import as_driver_says
-from parasim.core.calibration.devices.kernels import seconds
-from parasim.core.calibration.devices.operators import Operator, Phase
+from parasim_core.calibration.devices.catalogue import as_driver_says
+from parasim_core.calibration.devices.kernels import seconds
+from parasim_core.calibration.devices.operators import Operator, Phase
 
 KINDS = ("linear", "bmm", "elem", "ln", "softmax")
 BINARY = ("add", "mul", "div", "pow")

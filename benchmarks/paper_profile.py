@@ -12,7 +12,7 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from parasim.core.calibration.paper.cells import (
+from parasim_core.calibration.paper.cells import (
     PROFILE,
     SOURCE,
     PaperCell,
@@ -22,7 +22,7 @@ from parasim.core.calibration.paper.cells import (
     run_with_seconds,
     solve,
 )
-from parasim.core.calibration.profiles.published import (
+from parasim_core.calibration.profiles.published import (
     PublishedDevice,
     PublishedFit,
     PublishedProfile,

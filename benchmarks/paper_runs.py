@@ -30,20 +30,20 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from parasim.core.calibration.devices.catalogue import device
-from parasim.core.calibration.devices.prediction import BANDS, asked, busy, repeated
-from parasim.core.calibration.memory.alike_layers import trace_step
-from parasim.core.calibration.memory.device_peak import device_peak
-from parasim.core.calibration.memory.peaks import CUDA_GRANULARITY
-from parasim.core.calibration.memory.recipe import Recipe
-from parasim.core.calibration.memory.shapes import TracedStep
-from parasim.core.calibration.memory.trace import StepTrace
-from parasim.core.calibration.profiles.loading import DEFAULT_PROFILE, read_profile
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.architecture import architecture, find_config
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.sim.workload.methods import Trains
 from parasim.text import console, plain_table
+from parasim_core.calibration.devices.catalogue import device
+from parasim_core.calibration.devices.prediction import BANDS, asked, busy, repeated
+from parasim_core.calibration.memory.alike_layers import trace_step
+from parasim_core.calibration.memory.device_peak import device_peak
+from parasim_core.calibration.memory.peaks import CUDA_GRANULARITY
+from parasim_core.calibration.memory.recipe import Recipe
+from parasim_core.calibration.memory.shapes import TracedStep
+from parasim_core.calibration.memory.trace import StepTrace
+from parasim_core.calibration.profiles.loading import DEFAULT_PROFILE, read_profile
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.architecture import architecture, find_config
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.sim.workload.methods import Trains
 
 GPU = "a100-80gb"
 BIG, SMALL = "llama-3-8b", "llama-3.2-3b"

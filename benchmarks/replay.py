@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from parasim.api import load, set_up
-from parasim.core.sim.replay.conditions import Variants
-from parasim.core.sim.replay.replay import Recording, record, replay
+from parasim_core.sim.replay.conditions import Variants
+from parasim_core.sim.replay.replay import Recording, record, replay
 
 COMMAND = Path(sys.executable).parent / "paraSim"
 EXAMPLES = Path(__file__).parent.parent / "examples"

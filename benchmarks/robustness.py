@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.robustness_figure import Courses, Differences, Estimate, Panel, draw_robustness
 from benchmarks.robustness_runs import ALPHAS, PARTS, PHASES, RATES, STALENESS, STUDIES, UNCORRECTED, Run, scenario
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.scenario import reading as scenario_file
-from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.training import DEMONSTRATION, train
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.scenario import reading as scenario_file
+from parasim_core.sim.support.atomic_files import write_atomically
 
 COLUMNS = ("part", "method", "choice", "seed", "loss", "rounds", "seconds", "updates", "ended")
 LAST = 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parasim.api import simulate
-from parasim.core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.timeline import Kind
 
 PARTS = ("dropout", "heterogeneity", "rounds", "asynchronous", "schedules")
 RATES = (0.2, 0.4)

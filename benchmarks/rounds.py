@@ -24,13 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.federated.learner import TorchLearner
-from parasim.core.train.federated.versions import Versions
-from parasim.core.train.runs.run import train_method
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.workbench import build
-from parasim.core.train.update import local
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.federated.learner import TorchLearner
+from parasim_core.train.federated.versions import Versions
+from parasim_core.train.runs.run import train_method
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.workbench import build
+from parasim_core.train.update import local
 
 METHODS = ("parablock", "fedbcd", "fedcybgd", "fedit", "ffa-lora", "full-ft")
 BOUND = 0.02

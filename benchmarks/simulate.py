@@ -47,7 +47,7 @@ def ratio(repeats: int, first: tuple[str, ...], second: tuple[str, ...]) -> tupl
 def simulate_count(count: int, repeats: int) -> float:
     """Median time of one simulation of `count` alike clients in this process [s]."""
     import parasim
-    from parasim.core.sim.scenario.safe_parsing import parse_yaml
+    from parasim_core.sim.scenario.safe_parsing import parse_yaml
 
     data = parse_yaml(MILLION.replace("COUNT", str(count)))
     times = []

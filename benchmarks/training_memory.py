@@ -34,8 +34,8 @@ def case(clients: int, layers: int) -> None:
     """Train once and print the peak [B], and the bytes of a block and of the model."""
     import torch
 
-    from parasim.core.train.models.files import load_model
     from parasim.training import train
+    from parasim_core.train.models.files import load_model
     from parasim_demonstration.models import digits_config
 
     torch.set_num_threads(1)

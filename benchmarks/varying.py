@@ -29,8 +29,8 @@ from simpy import Environment, Event
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.network import quiet_collector
-from parasim.core.sim.network import Course, Port, Tree, Varying
-from parasim.core.sim.network.model import Network
+from parasim_core.sim.network import Course, Port, Tree, Varying
+from parasim_core.sim.network.model import Network
 
 CLIENTS = 10_000
 SITES = 200

@@ -21,14 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parasim.api import load as load
-    from parasim.core.calibration.paper.reproduce import reproduce as reproduce
-    from parasim.core.sim.engine.result import Result as Result
-    from parasim.core.sim.errors import ParaSimError as ParaSimError
-    from parasim.core.sim.scenario.scenario import Scenario as Scenario
-    from parasim.core.sim.support.ray_pool import on_ray as on_ray
-    from parasim.core.sim.workload.methods import Method as Method
-    from parasim.core.sim.workload.methods import Trains as Trains
-    from parasim.core.sim.workload.methods import register as register
     from parasim.difference import diff as diff
     from parasim.evaluation import evaluate as evaluate
     from parasim.figures.look import Look as Look
@@ -44,27 +36,35 @@ if TYPE_CHECKING:
     from parasim.public import train_seeds as train_seeds
     from parasim.reporting.made import report as report
     from parasim.sweeping import Table as Table
+    from parasim_core.calibration.paper.reproduce import reproduce as reproduce
+    from parasim_core.sim.engine.result import Result as Result
+    from parasim_core.sim.errors import ParaSimError as ParaSimError
+    from parasim_core.sim.scenario.scenario import Scenario as Scenario
+    from parasim_core.sim.support.ray_pool import on_ray as on_ray
+    from parasim_core.sim.workload.methods import Method as Method
+    from parasim_core.sim.workload.methods import Trains as Trains
+    from parasim_core.sim.workload.methods import register as register
 
 __version__ = "0.1.0"
 
 # Loaded when asked for, so that `import parasim` and `paraSim --help` cost next to nothing.
 _MODULES = {
-    **dict.fromkeys(("Method", "Trains", "register"), "parasim.core.sim.workload.methods"),
+    **dict.fromkeys(("Method", "Trains", "register"), "parasim_core.sim.workload.methods"),
     **dict.fromkeys(("ImportedLinks", "import_links"), "parasim.importing.links"),
     **dict.fromkeys(("explain", "plan", "simulate", "sweep", "train", "train_seeds"), "parasim.public"),
-    "ParaSimError": "parasim.core.sim.errors",
+    "ParaSimError": "parasim_core.sim.errors",
     "Plan": "parasim.planning.answer",
-    "Result": "parasim.core.sim.engine.result",
-    "Scenario": "parasim.core.sim.scenario.scenario",
+    "Result": "parasim_core.sim.engine.result",
+    "Scenario": "parasim_core.sim.scenario.scenario",
     "Look": "parasim.figures.look",
     "diff": "parasim.difference",
     "Table": "parasim.sweeping",
     "load": "parasim.api",
     "evaluate": "parasim.evaluation",
     "memory": "parasim.footprints",
-    "on_ray": "parasim.core.sim.support.ray_pool",
+    "on_ray": "parasim_core.sim.support.ray_pool",
     "report": "parasim.reporting.made",
-    "reproduce": "parasim.core.calibration.paper.reproduce",
+    "reproduce": "parasim_core.calibration.paper.reproduce",
 }
 
 __all__ = sorted(_MODULES)

@@ -10,14 +10,14 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from parasim.core.calibration.memory.recipe import recipe_of
-from parasim.core.sim.analysis.sweep import Axis, SweepPoint
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.scenario import PLANNED
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.sim.workload.payload import message_bytes
-from parasim.core.train.runs.settings import RECIPE
+from parasim_core.calibration.memory.recipe import recipe_of
+from parasim_core.sim.analysis.sweep import Axis, SweepPoint
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.scenario import PLANNED
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.sim.workload.payload import message_bytes
+from parasim_core.train.runs.settings import RECIPE
 
 T = TypeVar("T")
 

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from parasim.core.sim.analysis.sweep import split_values
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import Setup, prepare
-from parasim.core.sim.engine.simulate import simulate as run_setup
-from parasim.core.sim.errors import ArchitectureError, SimulationError, install_hint
-from parasim.core.sim.scenario.reading import Overrides, Source, load
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.architecture import Architecture, UnknownModelTypeError, architecture
 from parasim.costs import at_edge, costs_of, predicted
 from parasim.ignored import KEY, ignored
 from parasim.memory_notes import memory_of
 from parasim.text import BAND
+from parasim_core.sim.analysis.sweep import split_values
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import Setup, prepare
+from parasim_core.sim.engine.simulate import simulate as run_setup
+from parasim_core.sim.errors import ArchitectureError, SimulationError, install_hint
+from parasim_core.sim.scenario.reading import Overrides, Source, load
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.architecture import Architecture, UnknownModelTypeError, architecture
 
 __all__ = ["Overrides", "Source", "costs_of", "judged", "load", "prepared", "set_up", "several", "simulate"]
 
@@ -113,7 +113,7 @@ def _architecture(model: str) -> Architecture:
     try:
         return architecture(model)
     except UnknownModelTypeError as unknown:
-        from parasim.core.train.models.architecture import architecture_from_transformers
+        from parasim_core.train.models.architecture import architecture_from_transformers
 
         try:
             return architecture_from_transformers(model)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice, product
 
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.engine.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
-from parasim.core.sim.workload.methods import Trains
 from parasim.sentences import by_kind, given_or_assumed, say
 from parasim.text import amount, clock
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.engine.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
+from parasim_core.sim.workload.methods import Trains
 
 _MOST_UPDATES = 10_000
 """Updates that are looked at for the shortest and the longest one."""

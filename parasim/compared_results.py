@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 from parasim import __version__, api
 from parasim.contracts import CONTRACTS, as_given
-from parasim.core.sim.analysis.critical_path import critical_path
-from parasim.core.sim.analysis.explain import shares_by_group
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.reading import STANDARD_INPUT, called, read
-from parasim.core.sim.support.atomic_files import is_folder
 from parasim.explanation import owner
 from parasim.links import run_summary
 from parasim.reporting.files import read_json, read_record, read_rows
+from parasim_core.sim.analysis.critical_path import critical_path
+from parasim_core.sim.analysis.explain import shares_by_group
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.reading import STANDARD_INPUT, called, read
+from parasim_core.sim.support.atomic_files import is_folder
 
 Kind = Literal["run", "sweep", "plan", "train"]
 Figures = Mapping[str, Any]

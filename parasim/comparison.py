@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from parasim.api import costs_of
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.scenario.safe_parsing import parse_json
-from parasim.core.sim.support.atomic_files import read_text, write_json, write_rows
-from parasim.core.sim.support.deleted_results import check_results, watch_folder
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.scenario.safe_parsing import parse_json
+from parasim_core.sim.support.atomic_files import read_text, write_json, write_rows
+from parasim_core.sim.support.deleted_results import check_results, watch_folder
 
 if TYPE_CHECKING:
-    from parasim.core.train.federated.learner import Trace
-    from parasim.core.train.models.blocks import Values
-    from parasim.core.train.runs.run import Trained
-    from parasim.core.train.runs.workbench import Workbench
+    from parasim_core.train.federated.learner import Trace
+    from parasim_core.train.models.blocks import Values
+    from parasim_core.train.runs.run import Trained
+    from parasim_core.train.runs.workbench import Workbench
 
 Clock = Literal["measured", "profile", "both"]
 Report = Callable[[str, int, int], None]
@@ -102,7 +102,7 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
     """Keep what was sent of each update in a method's folder, as safetensors with its seconds and loss."""
     from safetensors import SafetensorError
 
-    from parasim.core.train.models.packing import save_tensors
+    from parasim_core.train.models.packing import save_tensors
 
     def save(trace: Trace, sent: Values) -> None:
         path = _delta_path(method, trace)

@@ -12,25 +12,25 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from parasim.core.calibration.devices.catalogue import device as catalogued
-from parasim.core.calibration.devices.device_memory import measured_file
-from parasim.core.calibration.devices.predicted_costs import SOURCE, PredictedCosts
-from parasim.core.calibration.profiles.loading import (
+from parasim.sentences import listed
+from parasim.text import origin_said
+from parasim_core.calibration.devices.catalogue import device as catalogued
+from parasim_core.calibration.devices.device_memory import measured_file
+from parasim_core.calibration.devices.predicted_costs import SOURCE, PredictedCosts
+from parasim_core.calibration.profiles.loading import (
     DEFAULT_PROFILE,
     Profile,
     covering_profiles,
     load_profile,
     shipped_profiles,
 )
-from parasim.core.calibration.profiles.profile_file import other_devices
-from parasim.core.sim.engine.costs import Cost, Costs, GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.blocks import Block
-from parasim.sentences import listed
-from parasim.text import origin_said
+from parasim_core.calibration.profiles.profile_file import other_devices
+from parasim_core.sim.engine.costs import Cost, Costs, GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.blocks import Block
 
 _WEAKER = ("fitted", "predicted", "extrapolated", "badly fitted")
 """Origins, from the most certain one on."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from parasim.core.sim.errors import ScenarioError, UnitError
-from parasim.core.sim.scenario.calendar import due, is_calendar, moment_after, written
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.units import duration
 from parasim.sentences import say
+from parasim_core.sim.errors import ScenarioError, UnitError
+from parasim_core.sim.scenario.calendar import due, is_calendar, moment_after, written
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.units import duration
 
 ROUNDING = 1e-9
 """Share of a deadline that is rounding: a run that ends on the dot meets it, however its sums were rounded."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parasim.compared_results import ComparedResult, Figures, Held, Label, held_of, read_compared
-from parasim.core.sim.errors import ParaSimError, ScenarioError
-from parasim.core.sim.scenario.reading import STANDARD_INPUT, called
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.scenario_changes import FieldChange, field_changes
 from parasim.sentences import say
+from parasim_core.sim.errors import ParaSimError, ScenarioError
+from parasim_core.sim.scenario.reading import STANDARD_INPUT, called
+from parasim_core.sim.scenario.scenario import Scenario
 
 RUN_FIGURES = {
     "wall_clock_s": "wall-clock",

@@ -10,22 +10,22 @@ from typing import Any
 
 import torch
 
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.scenario.reading import load
-from parasim.core.sim.support.atomic_files import is_file, is_folder
-from parasim.core.train.data.batching import Batching
-from parasim.core.train.data.encoding import Encoding, Truncation, encode
-from parasim.core.train.data.formats import Example, read_examples
-from parasim.core.train.data.partition import split_evenly
-from parasim.core.train.data.template import Template
-from parasim.core.train.data.text import check_sequence_length, embeddings_of, evaluate_text
-from parasim.core.train.data.vision import Images, ImageTask
-from parasim.core.train.models.building import classifies_images
-from parasim.core.train.models.files import load_model, load_tokenizer
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.workbench import DIGITS, WORD_PROBLEMS
 from parasim.reporting.files import read_record
 from parasim.reporting.record import Record
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.scenario.reading import load
+from parasim_core.sim.support.atomic_files import is_file, is_folder
+from parasim_core.train.data.batching import Batching
+from parasim_core.train.data.encoding import Encoding, Truncation, encode
+from parasim_core.train.data.formats import Example, read_examples
+from parasim_core.train.data.partition import split_evenly
+from parasim_core.train.data.template import Template
+from parasim_core.train.data.text import check_sequence_length, embeddings_of, evaluate_text
+from parasim_core.train.data.vision import Images, ImageTask
+from parasim_core.train.models.building import classifies_images
+from parasim_core.train.models.files import load_model, load_tokenizer
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.workbench import DIGITS, WORD_PROBLEMS
 from parasim_demonstration.digits import read_digits
 
 Report = Callable[[str, int, int], None]

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from parasim.api import Overrides, Source, judged, load, set_up
-from parasim.core.sim.analysis.critical_path import Holder
-from parasim.core.sim.analysis.explain import FAILING, MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
-from parasim.core.sim.analysis.explain import explain as explain_setup
-from parasim.core.sim.analysis.levers import Change, Lever, site_of
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.incidents import Closing
-from parasim.core.sim.scenario.links import Capacity
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.traces import starts_at_random
-from parasim.core.sim.support.atomic_files import write_rows
 from parasim.ignored import ignored_said
 from parasim.memory_notes import memory_said
 from parasim.sentences import listed, say
+from parasim_core.sim.analysis.critical_path import Holder
+from parasim_core.sim.analysis.explain import FAILING, MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
+from parasim_core.sim.analysis.explain import explain as explain_setup
+from parasim_core.sim.analysis.levers import Change, Lever, site_of
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.incidents import Closing
+from parasim_core.sim.scenario.links import Capacity
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.traces import starts_at_random
+from parasim_core.sim.support.atomic_files import write_rows
 
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
 

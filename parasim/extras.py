@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from parasim.core.sim.errors import ParaSimError, install_hint
+from parasim_core.sim.errors import ParaSimError, install_hint
 
 # Without any of these an import fails somewhere inside of another, in words of its own; what only some runs need is
 # named where it is imported.

@@ -8,17 +8,17 @@ from itertools import chain
 from typing import Literal
 
 from parasim.api import Overrides, Source, prepared, several
-from parasim.core.calibration.devices.catalogue import known_devices
-from parasim.core.calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
-from parasim.core.calibration.memory.fits import second_thread
-from parasim.core.calibration.memory.peaks import batches_per_step, paged_bytes, recomputes, traced_peak
-from parasim.core.calibration.memory.recipe import recipe_of, recipe_settings
-from parasim.core.calibration.profiles.loading import DEFAULT_PROFILE, load_profile
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError, nearest
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.ignored import not_adapted
 from parasim.planning.methods import Methods, by_method, scenario_of
+from parasim_core.calibration.devices.catalogue import known_devices
+from parasim_core.calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
+from parasim_core.calibration.memory.fits import second_thread
+from parasim_core.calibration.memory.peaks import batches_per_step, paged_bytes, recomputes, traced_peak
+from parasim_core.calibration.memory.recipe import recipe_of, recipe_settings
+from parasim_core.calibration.profiles.loading import DEFAULT_PROFILE, load_profile
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError, nearest
+from parasim_core.sim.scenario.scenario import Scenario
 
 THIS_MACHINE = "cpu"
 """Name for the machine that asks."""
@@ -246,7 +246,7 @@ def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[tuple[DeviceMemor
 
 def _asked(name: str) -> DeviceMemory:
     if name == THIS_MACHINE:
-        from parasim.core.calibration.measuring.this_machine import this_device
+        from parasim_core.calibration.measuring.this_machine import this_device
 
         return DeviceMemory("this machine", float(this_device("cpu", 1).memory_bytes), "float32")
     found = device_memory(name)

@@ -11,11 +11,11 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
-from parasim.core.sim.analysis.deadline_search import decimals
-from parasim.core.sim.analysis.sweep import Axis, Row, SweepPoint
-from parasim.core.sim.scenario.reading import with_field
-from parasim.core.sim.scenario.units import quantity
 from parasim.sweeping import Table, figures
+from parasim_core.sim.analysis.deadline_search import decimals
+from parasim_core.sim.analysis.sweep import Axis, Row, SweepPoint
+from parasim_core.sim.scenario.reading import with_field
+from parasim_core.sim.scenario.units import quantity
 
 _NEGLIGIBLE = 1e-9
 """Share of the wall-clock below which a stall is rounding."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from parasim.core.calibration.profiles.loading import load_profile
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import ALL_LINEAR
-from parasim.core.sim.workload.methods import METHODS, Trains
-from parasim.core.sim.workload.schedule import CHOSEN_IN_TRAINING
 from parasim.sentences import listed
+from parasim_core.calibration.profiles.loading import load_profile
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import ALL_LINEAR
+from parasim_core.sim.workload.methods import METHODS, Trains
+from parasim_core.sim.workload.schedule import CHOSEN_IN_TRAINING
 
 KEY = "ignored"
 """Of a run's provenance: what its scenario says and it did not look at, a sentence each."""

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-from parasim.core.sim.analysis.messages import messages_of
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.lines import are_plain
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.scenario.links import Capacity, Steps, Traced, Transport
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.traces import mean_rate, varies
 from parasim.sentences import listed, say
 from parasim.text import amount, band_figures
+from parasim_core.sim.analysis.messages import messages_of
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.lines import are_plain
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.scenario.links import Capacity, Steps, Traced, Transport
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.traces import mean_rate, varies
 
 CONTROLS = {"reno": "Reno", "cubic": "CUBIC", "bbr": "BBR"}
 """How congestion controls are written."""

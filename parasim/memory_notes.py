@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import cast
 
-from parasim.core.calibration.devices.device_memory import measured_file
-from parasim.core.calibration.memory.fits import memory_sentences
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.simulate import Setup
+from parasim_core.calibration.devices.device_memory import measured_file
+from parasim_core.calibration.memory.fits import memory_sentences
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.simulate import Setup
 
 Labels = Mapping[str, str]
 

@@ -5,17 +5,17 @@ that there is, or write one: a class with its `Traits`, its `Params`, and the pr
 `register` makes it known; `paraSim --import FILE` and the entry points `parasim.methods` bring it to the command line.
 """
 
-from parasim.core.sim.engine.aggregation import AllExpected, Buffer, Immediate, Quorum
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.shape import Params, Shape, Traits
-from parasim.core.sim.engine.site import Site, Thread
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.protocols.buffered import Asynchronous, Buffered
-from parasim.core.sim.protocols.cyclic import Cyclic
-from parasim.core.sim.protocols.overlapped import Overlapped
-from parasim.core.sim.protocols.overlapped_async import OverlappedAsync
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.workload.methods import Method, Sends, Trains, register
+from parasim_core.sim.engine.aggregation import AllExpected, Buffer, Immediate, Quorum
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.shape import Params, Shape, Traits
+from parasim_core.sim.engine.site import Site, Thread
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.protocols.buffered import Asynchronous, Buffered
+from parasim_core.sim.protocols.cyclic import Cyclic
+from parasim_core.sim.protocols.overlapped import Overlapped
+from parasim_core.sim.protocols.overlapped_async import OverlappedAsync
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.workload.methods import Method, Sends, Trains, register
 
 __all__ = [
     "AllExpected",

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.contracts import stamped
-from parasim.core.sim.analysis.critical_path import critical_path
-from parasim.core.sim.analysis.failing import write_failures
-from parasim.core.sim.support.atomic_files import write_json, write_rows
 from parasim.deadlines import times_of
 from parasim.figures.look import USUAL, Look
 from parasim.reporting.record import leave_record
+from parasim_core.sim.analysis.critical_path import critical_path
+from parasim_core.sim.analysis.failing import write_failures
+from parasim_core.sim.support.atomic_files import write_json, write_rows
 
 if TYPE_CHECKING:
-    from parasim.core.sim.analysis.explain import Explanation
-    from parasim.core.sim.engine.result import Result
     from parasim.planning.answer import Plan
     from parasim.seeds import SeededComparison
     from parasim.sweeping import Plot, Table
     from parasim.training import TrainedComparison
+    from parasim_core.sim.analysis.explain import Explanation
+    from parasim_core.sim.engine.result import Result
 
 _PLAN_COLUMNS = ("feasible", "value", "unit", "wall_clock_s")
 

@@ -9,11 +9,11 @@ from itertools import chain
 from pathlib import Path
 
 from parasim.comparison import Report
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.runs.checkpoint import saved_rounds
-from parasim.core.train.runs.metrics import MetricsRow, write_metrics
 from parasim.loggers.logbook import Logbook
 from parasim.text import clock
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.runs.checkpoint import saved_rounds
+from parasim_core.train.runs.metrics import MetricsRow, write_metrics
 
 LOGGER = logging.getLogger("parasim")
 """Told a line per round, at the level INFO."""

@@ -15,13 +15,13 @@ from parasim.figures.look import USUAL, Look
 
 if TYPE_CHECKING:
     from parasim.comparison import Clock, Report
-    from parasim.core.sim.analysis.explain import Explanation
-    from parasim.core.sim.engine.result import Result
-    from parasim.core.sim.scenario.reading import Overrides, Source
     from parasim.planning.answer import Plan
     from parasim.seeds import SeededComparison
     from parasim.sweeping import Plot, Table
     from parasim.training import TrainedComparison
+    from parasim_core.sim.analysis.explain import Explanation
+    from parasim_core.sim.engine.result import Result
+    from parasim_core.sim.scenario.reading import Overrides, Source
 
 Names = str | Sequence[str]
 """One name, several with commas between them, or a sequence of them."""

@@ -15,15 +15,15 @@ from typing import Any
 
 from parasim.api import Overrides, Source, several
 from parasim.comparison import Base, Report
-from parasim.core.sim.errors import OutputError, ScenarioError
-from parasim.core.sim.scenario.reading import fields_set
-from parasim.core.sim.support.atomic_files import write_rows
-from parasim.core.train.runs.directory import trained_in
-from parasim.core.train.runs.lock import locked
-from parasim.core.train.runs.metrics import MetricsRow
 from parasim.progress import LOGGER
 from parasim.sentences import grouped
 from parasim.training import TrainedComparison, scenarios_of, train
+from parasim_core.sim.errors import OutputError, ScenarioError
+from parasim_core.sim.scenario.reading import fields_set
+from parasim_core.sim.support.atomic_files import write_rows
+from parasim_core.train.runs.directory import trained_in
+from parasim_core.train.runs.lock import locked
+from parasim_core.train.runs.metrics import MetricsRow
 
 MEASURED = ("simulated_s", "train_loss", "eval_loss", "accuracy", "uploaded_bytes", "downloaded_bytes")
 """Columns of metrics that have a mean and a spread."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from parasim.text import amount, clock, deadline_clock
 
 if TYPE_CHECKING:
-    from parasim.core.sim.scenario.fields import Section
+    from parasim_core.sim.scenario.fields import Section
 
 Key = TypeVar("Key", bound=Hashable)
 

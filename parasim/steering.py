@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.simulate import Setup, prepare
-from parasim.core.sim.errors import OutputError, ScenarioError
-from parasim.core.sim.protocols.buffered import AsyncParams, buffer_size
-from parasim.core.sim.scenario.reading import load
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.runs.metrics import MetricsRow
-from parasim.core.train.runs.recorder import reaches
-from parasim.core.train.runs.run import Trained, best_learner
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.workbench import Workbench
 from parasim.text import clock
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.simulate import Setup, prepare
+from parasim_core.sim.errors import OutputError, ScenarioError
+from parasim_core.sim.protocols.buffered import AsyncParams, buffer_size
+from parasim_core.sim.scenario.reading import load
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.runs.metrics import MetricsRow
+from parasim_core.train.runs.recorder import reaches
+from parasim_core.train.runs.run import Trained, best_learner
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.workbench import Workbench
 
 
 @dataclass(frozen=True)

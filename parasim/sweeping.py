@@ -12,17 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from parasim.alike_bars import check_told_apart, seen
 from parasim.api import load, set_up, several, simulate
-from parasim.core.calibration.paper.cells import PAPER_MODELS, paper_setting
-from parasim.core.calibration.profiles.loading import DEFAULT_PROFILE, read_profile, shipped_profiles
-from parasim.core.sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import ScenarioError, UnitError
-from parasim.core.sim.scenario.reading import Overrides, Source, fields_set, plain_fields
-from parasim.core.sim.scenario.traces import rate_text
-from parasim.core.sim.scenario.units import quantity
-from parasim.core.sim.support.deleted_results import noticing_deletions
-from parasim.core.sim.support.frames import frame
-from parasim.core.sim.workload.methods import METHODS, with_parameter
 from parasim.costs import predicted
 from parasim.figures.look import USUAL, Look
 from parasim.figures.picture import Picture, picture
@@ -31,6 +20,17 @@ from parasim.memory_notes import COLUMN, cell, memory_of_rows, memory_said
 from parasim.scenario_changes import field_changes
 from parasim.sentences import say
 from parasim.text import BAND_COLUMNS, band_figures, origin_said
+from parasim_core.calibration.paper.cells import PAPER_MODELS, paper_setting
+from parasim_core.calibration.profiles.loading import DEFAULT_PROFILE, read_profile, shipped_profiles
+from parasim_core.sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import ScenarioError, UnitError
+from parasim_core.sim.scenario.reading import Overrides, Source, fields_set, plain_fields
+from parasim_core.sim.scenario.traces import rate_text
+from parasim_core.sim.scenario.units import quantity
+from parasim_core.sim.support.deleted_results import noticing_deletions
+from parasim_core.sim.support.frames import frame
+from parasim_core.sim.workload.methods import METHODS, with_parameter
 
 if TYPE_CHECKING:
     import pandas as pd

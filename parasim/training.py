@@ -14,39 +14,39 @@ import torch
 
 from parasim.api import Overrides, Source, costs_of, several
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
-from parasim.core.sim.analysis.failing import write_failures
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.errors import OutputError, ScenarioError
-from parasim.core.sim.scenario.reading import fields_set, load, plain_fields
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.atomic_files import write_atomically
-from parasim.core.sim.support.deleted_results import noticing_deletions
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.data.formats import Example
-from parasim.core.train.data.partition import Partition
-from parasim.core.train.models.adapters import target_modules
-from parasim.core.train.models.four_bits import quantize
-from parasim.core.train.models.pretraining import pretrain
-from parasim.core.train.remote.device_trainer import DeviceWorkers, check_devices, device_workers
-from parasim.core.train.remote.ray_trainer import ClusterWorkers, cluster_workers
-from parasim.core.train.runs.checkpoint import metrics_until
-from parasim.core.train.runs.directory import TrainingTerms, agree, described_in, keep
-from parasim.core.train.runs.fingerprint import contents, own_settings, shared_settings
-from parasim.core.train.runs.lock import locked
-from parasim.core.train.runs.metrics import MetricsRow
-from parasim.core.train.runs.run import train_method
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.trainable import check_recipe
-from parasim.core.train.runs.workbench import Workbench, build, device_of
-from parasim.core.train.update.compression import messages
-from parasim.core.train.update.priced_only import catches_up, priced_only
 from parasim.ignored import doubtful, ignored_in_training
 from parasim.loggers.logbook import Logbook, check_loggers
 from parasim.progress import Progress
 from parasim.sentences import say
 from parasim.steering import Reached, about_target, as_long_as, check_goals, save_best, when_reached
 from parasim.sweeping import PAPER_METHODS, check_parameters
+from parasim_core.sim.analysis.failing import write_failures
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.errors import OutputError, ScenarioError
+from parasim_core.sim.scenario.reading import fields_set, load, plain_fields
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.atomic_files import write_atomically
+from parasim_core.sim.support.deleted_results import noticing_deletions
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.data.formats import Example
+from parasim_core.train.data.partition import Partition
+from parasim_core.train.models.adapters import target_modules
+from parasim_core.train.models.four_bits import quantize
+from parasim_core.train.models.pretraining import pretrain
+from parasim_core.train.remote.device_trainer import DeviceWorkers, check_devices, device_workers
+from parasim_core.train.remote.ray_trainer import ClusterWorkers, cluster_workers
+from parasim_core.train.runs.checkpoint import metrics_until
+from parasim_core.train.runs.directory import TrainingTerms, agree, described_in, keep
+from parasim_core.train.runs.fingerprint import contents, own_settings, shared_settings
+from parasim_core.train.runs.lock import locked
+from parasim_core.train.runs.metrics import MetricsRow
+from parasim_core.train.runs.run import train_method
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.trainable import check_recipe
+from parasim_core.train.runs.workbench import Workbench, build, device_of
+from parasim_core.train.update.compression import messages
+from parasim_core.train.update.priced_only import catches_up, priced_only
 
 DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""

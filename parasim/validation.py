@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from parasim.contracts import stamped
-from parasim.core.calibration.measuring.agreement import (
+from parasim_core.calibration.measuring.agreement import (
     Agreement,
     RoundTimes,
     settings_of,
@@ -22,22 +22,22 @@ from parasim.core.calibration.measuring.agreement import (
     unseen_run,
     workbench,
 )
-from parasim.core.calibration.measuring.calibrate import Request, calibrate
-from parasim.core.calibration.measuring.configuration import longest_sequence
-from parasim.core.calibration.measuring.defaults import default_levels
-from parasim.core.calibration.measuring.measure import MeasuringProgress, silent
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.measuring.plan import MeasuringPlan
-from parasim.core.calibration.measuring.this_machine import DeviceKind, this_device, threads
-from parasim.core.calibration.profiles.loading import load_profile
-from parasim.core.calibration.profiles.measured import MeasuredProfile
-from parasim.core.calibration.profiles.quality import Quality
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.errors import CostError, ScenarioError
-from parasim.core.sim.scenario.reading import load, parse_override, plain_fields
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.atomic_files import write_json, write_rows
-from parasim.core.train.runs.lock import locked
+from parasim_core.calibration.measuring.calibrate import Request, calibrate
+from parasim_core.calibration.measuring.configuration import longest_sequence
+from parasim_core.calibration.measuring.defaults import default_levels
+from parasim_core.calibration.measuring.measure import MeasuringProgress, silent
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.measuring.plan import MeasuringPlan
+from parasim_core.calibration.measuring.this_machine import DeviceKind, this_device, threads
+from parasim_core.calibration.profiles.loading import load_profile
+from parasim_core.calibration.profiles.measured import MeasuredProfile
+from parasim_core.calibration.profiles.quality import Quality
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.errors import CostError, ScenarioError
+from parasim_core.sim.scenario.reading import load, parse_override, plain_fields
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.atomic_files import write_json, write_rows
+from parasim_core.train.runs.lock import locked
 
 Report = Callable[[str, int, int], None]
 

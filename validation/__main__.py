@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from parasim.core.sim.errors import ParaSimError
+from parasim_core.sim.errors import ParaSimError
 from validation import history
 from validation.contest import contest
 from validation.page import PAGE, contest_section, page, section

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind
 
 
 class Work(NamedTuple):

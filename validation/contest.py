@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from parasim.core.calibration.paper import cells as paper
-from parasim.core.calibration.paper.cells import CellComparison, PaperCell
-from parasim.core.calibration.profiles.loading import load_profile
-from parasim.core.calibration.profiles.published import PublishedProfile
-from parasim.core.sim.engine.result import Result
+from parasim_core.calibration.paper import cells as paper
+from parasim_core.calibration.paper.cells import CellComparison, PaperCell
+from parasim_core.calibration.profiles.loading import load_profile
+from parasim_core.calibration.profiles.published import PublishedProfile
+from parasim_core.sim.engine.result import Result
 from validation.case import of_result, of_simgrid
 from validation.reference import Figure
 from validation.references.paper import reproduction

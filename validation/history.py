@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from parasim.core.sim.errors import OutputError
+from parasim_core.sim.errors import OutputError
 from validation.reference import Figure
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from parasim.core.sim.errors import CostError, nearest
-from parasim.core.sim.scenario import units
+from parasim_core.sim.errors import CostError, nearest
+from parasim_core.sim.scenario import units
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _words(name: str) -> list[str]:
 
 @cache
 def _catalogue() -> dict[str, CatalogueDevice]:
-    text = (resources.files("parasim.core.calibration") / "devices.json").read_text(encoding="utf-8")
+    text = (resources.files("parasim_core.calibration") / "devices.json").read_text(encoding="utf-8")
     readers: dict[str, Callable[[Any], float]] = {
         "memory": units.size,
         "bandwidth": units.bandwidth,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from parasim.core.calibration.devices.catalogue import family
-from parasim.core.calibration.profiles.loading import Profile, load_profile, shipped_profiles
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.devices.catalogue import family
+from parasim_core.calibration.profiles.loading import Profile, load_profile, shipped_profiles
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.errors import CostError
 
 if TYPE_CHECKING:
-    from parasim.core.calibration.profiles.measured_file import MeasuredFile
+    from parasim_core.calibration.profiles.measured_file import MeasuredFile
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice
-from parasim.core.calibration.devices.operators import Operator, Phase
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.devices.catalogue import CatalogueDevice
+from parasim_core.calibration.devices.operators import Operator, Phase
+from parasim_core.sim.errors import CostError
 
 TILES = ((128, 128), (64, 64))
 """Rows and columns of the result that one multiprocessor computes at a time, in ordinary units."""

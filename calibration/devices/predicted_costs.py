@@ -10,21 +10,21 @@ from copy import copy
 from functools import cached_property
 from typing import Any
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice
-from parasim.core.calibration.devices.kernels import matrix_rate
-from parasim.core.calibration.devices.operators import PASSES, Operator, Operators, Phase, once
-from parasim.core.calibration.devices.prediction import band_of, predict, repeated, step_seconds
-from parasim.core.calibration.memory.peaks import NO_MODEL, batches_per_step, recomputes, shared_batch
-from parasim.core.calibration.memory.recipe import recipe_of, recipe_settings
-from parasim.core.calibration.memory.together import together
-from parasim.core.calibration.profiles.merge_rounds import Merges
-from parasim.core.sim.engine.costs import Cost
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError, install_hint
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import Block, adapted_modules
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.catalogue import CatalogueDevice
+from parasim_core.calibration.devices.kernels import matrix_rate
+from parasim_core.calibration.devices.operators import PASSES, Operator, Operators, Phase, once
+from parasim_core.calibration.devices.prediction import band_of, predict, repeated, step_seconds
+from parasim_core.calibration.memory.peaks import NO_MODEL, batches_per_step, recomputes, shared_batch
+from parasim_core.calibration.memory.recipe import recipe_of, recipe_settings
+from parasim_core.calibration.memory.together import together
+from parasim_core.calibration.profiles.merge_rounds import Merges
+from parasim_core.sim.engine.costs import Cost
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError, install_hint
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import Block, adapted_modules
+from parasim_core.sim.workload.methods import Trains
 
 MERGED_TRAFFIC = 2 * 2 + 7 * 4
 """Bytes of memory traffic for every weight that a stack of adapters is merged into, beside the product's own: read and
@@ -173,8 +173,8 @@ class PredictedCosts:
     def _operators(self, trains: Trains, block: Block | None, batches: int) -> Operators:
         """Operators of an update of one step, on one of the client's GPUs."""
         name, config = self._config
-        from parasim.core.calibration.memory.alike_layers import trace_step
-        from parasim.core.calibration.memory.shapes import TracedStep
+        from parasim_core.calibration.memory.alike_layers import trace_step
+        from parasim_core.calibration.memory.shapes import TracedStep
 
         settings = recipe_settings(self._scenario)
         step = TracedStep(
@@ -197,7 +197,7 @@ class PredictedCosts:
         if self._scenario.model is None:
             raise CostError(NO_MODEL)
         try:
-            from parasim.core.calibration.measuring.configuration import model_config
+            from parasim_core.calibration.measuring.configuration import model_config
         except ImportError as missing:
             raise CostError(f"{install_hint('predicting the times of a device', 'train')} ({missing})") from None
         return self._scenario.model, model_config(self._scenario.model)

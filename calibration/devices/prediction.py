@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice
-from parasim.core.calibration.devices.kernels import seconds as kernel_seconds
-from parasim.core.calibration.devices.operators import PASSES, Operators, one_step
-from parasim.core.calibration.memory.recipe import IN_ONE_MACHINE, Recipe
-from parasim.core.calibration.memory.together import Together
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.devices.catalogue import CatalogueDevice
+from parasim_core.calibration.devices.kernels import seconds as kernel_seconds
+from parasim_core.calibration.devices.operators import PASSES, Operators, one_step
+from parasim_core.calibration.memory.recipe import IN_ONE_MACHINE, Recipe
+from parasim_core.calibration.memory.together import Together
+from parasim_core.sim.errors import CostError
 
 HOST = 20e-6
 """What a CPU needs to ask for one operator of an eager step, PyTorch's and the model's own code [s]: published steps of

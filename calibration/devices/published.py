@@ -13,15 +13,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice, as_driver_says
-from parasim.core.calibration.memory.recipe import Optimizer, Recipe, Weights
-from parasim.core.calibration.profiles.points import block_at
-from parasim.core.sim.errors import ArchitectureError, CostError, ParaSimError, shown
-from parasim.core.sim.scenario.safe_parsing import parse_json
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.architecture import find_config, from_config
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.catalogue import CatalogueDevice, as_driver_says
+from parasim_core.calibration.memory.recipe import Optimizer, Recipe, Weights
+from parasim_core.calibration.profiles.points import block_at
+from parasim_core.sim.errors import ArchitectureError, CostError, ParaSimError, shown
+from parasim_core.sim.scenario.safe_parsing import parse_json
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.architecture import find_config, from_config
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.sim.workload.methods import Trains
 
 GIB = 2**30
 _MODELS = "models.json"
@@ -249,7 +249,7 @@ def _adapter(lora: Any) -> Lora:
 
 def shipped_rows() -> list[PublishedRow]:
     """The rows that come along."""
-    folder = resources.files("parasim.core.calibration") / "devices"
+    folder = resources.files("parasim_core.calibration") / "devices"
     return _rows((folder / "published_gpu.json").read_text("utf-8"), (folder / _MODELS).read_text("utf-8"), "the rows")
 
 

@@ -9,13 +9,13 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-from parasim.core.calibration.devices.prediction import predict, repeated
-from parasim.core.calibration.devices.published import PublishedRow
-from parasim.core.calibration.memory.device_peak import device_peak
-from parasim.core.calibration.memory.peaks import CUDA_GRANULARITY
-from parasim.core.calibration.memory.together import together
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.workload.architecture import from_config
+from parasim_core.calibration.devices.prediction import predict, repeated
+from parasim_core.calibration.devices.published import PublishedRow
+from parasim_core.calibration.memory.device_peak import device_peak
+from parasim_core.calibration.memory.peaks import CUDA_GRANULARITY
+from parasim_core.calibration.memory.together import together
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.workload.architecture import from_config
 
 WITHIN_BAND = 0.9
 """Share of a class's rows that its band is to hold."""
@@ -200,8 +200,8 @@ def _verdict(row: PublishedRow) -> Verdict:
 
 def _predicted(row: PublishedRow) -> Verdict:
     """Trace the row's step and price it; a third batch of a step changes nothing but how often its passes run."""
-    from parasim.core.calibration.memory.alike_layers import trace_step
-    from parasim.core.calibration.memory.shapes import TracedStep
+    from parasim_core.calibration.memory.alike_layers import trace_step
+    from parasim_core.calibration.memory.shapes import TracedStep
 
     reported, device, said = row.reported(), row.device(), row.step()
     recipe, batches = said["recipe"], said["accumulation"]

@@ -16,20 +16,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from parasim.core.calibration.measuring.measure import random_batches
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.measuring.plan import MeasuringPlan
-from parasim.core.calibration.memory.peaks import batches_per_step
-from parasim.core.calibration.profiles.measured import MeasuredProfile
-from parasim.core.calibration.profiles.points import first_layer_of, split_targets
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.data.evaluate import model_loss
-from parasim.core.train.data.partition import Partition
-from parasim.core.train.data.task import Batch, Evaluation
-from parasim.core.train.runs.run import train_method
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.workbench import Workbench
+from parasim_core.calibration.measuring.measure import random_batches
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.measuring.plan import MeasuringPlan
+from parasim_core.calibration.memory.peaks import batches_per_step
+from parasim_core.calibration.profiles.measured import MeasuredProfile
+from parasim_core.calibration.profiles.points import first_layer_of, split_targets
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.data.evaluate import model_loss
+from parasim_core.train.data.partition import Partition
+from parasim_core.train.data.task import Batch, Evaluation
+from parasim_core.train.runs.run import train_method
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.workbench import Workbench
 
 ROUNDS, CLIENTS, STEPS = 8, 2, 6
 _LENGTHS_COME_IN = 8  # tokens: anything else is slow on a GPU for reasons of its own

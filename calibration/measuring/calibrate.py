@@ -8,24 +8,24 @@ from pathlib import Path
 
 import torch
 
-from parasim.core.calibration.measuring.configuration import longest_sequence
-from parasim.core.calibration.measuring.measure import Limits, Measurer, MeasuringProgress, measure_all, silent
-from parasim.core.calibration.measuring.measure_merging import measure_merging
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.measuring.plan import OPTIONS, MeasuringPlan, Planned, check_enough, planned_points
-from parasim.core.calibration.measuring.this_machine import DeviceKind, software_versions, this_device, usable
-from parasim.core.calibration.profiles.cost_terms import work
-from parasim.core.calibration.profiles.fit import fit
-from parasim.core.calibration.profiles.loading import read_profile
-from parasim.core.calibration.profiles.measured_file import DATE_FORMAT, MeasuredFile, ModelShape
-from parasim.core.calibration.profiles.measuring_command import calibrate_command
-from parasim.core.calibration.profiles.merging import fit_merging
-from parasim.core.calibration.profiles.self_check import held_out_errors
-from parasim.core.sim.errors import CostError, OutputError
-from parasim.core.sim.support.atomic_files import check_directory, write_json
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.train.models.building import base_dtype
-from parasim.core.train.runs.lock import locked
+from parasim_core.calibration.measuring.configuration import longest_sequence
+from parasim_core.calibration.measuring.measure import Limits, Measurer, MeasuringProgress, measure_all, silent
+from parasim_core.calibration.measuring.measure_merging import measure_merging
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.measuring.plan import OPTIONS, MeasuringPlan, Planned, check_enough, planned_points
+from parasim_core.calibration.measuring.this_machine import DeviceKind, software_versions, this_device, usable
+from parasim_core.calibration.profiles.cost_terms import work
+from parasim_core.calibration.profiles.fit import fit
+from parasim_core.calibration.profiles.loading import read_profile
+from parasim_core.calibration.profiles.measured_file import DATE_FORMAT, MeasuredFile, ModelShape
+from parasim_core.calibration.profiles.measuring_command import calibrate_command
+from parasim_core.calibration.profiles.merging import fit_merging
+from parasim_core.calibration.profiles.self_check import held_out_errors
+from parasim_core.sim.errors import CostError, OutputError
+from parasim_core.sim.support.atomic_files import check_directory, write_json
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.train.models.building import base_dtype
+from parasim_core.train.runs.lock import locked
 
 
 @dataclass(frozen=True)

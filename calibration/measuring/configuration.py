@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from parasim.core.sim.workload.architecture import find_config
-from parasim.core.train.models.architecture import configuration
-from parasim.core.train.models.blocks import decoders
-from parasim.core.train.models.building import DEMO, random_model
+from parasim_core.sim.workload.architecture import find_config
+from parasim_core.train.models.architecture import configuration
+from parasim_core.train.models.blocks import decoders
+from parasim_core.train.models.building import DEMO, random_model
 from parasim_demonstration.models import demonstration_config
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from parasim.core.calibration.profiles.points import join_targets
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import ALL_LINEAR
+from parasim_core.calibration.profiles.points import join_targets
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import ALL_LINEAR
 
 _BATCH_SIZES = {"cpu": (1, 2, 4), "cuda": (1, 2, 4, 8)}
 _SEQUENCE_LENGTHS = {"cpu": (32, 64, 128), "cuda": (256, 512, 1024, 2048)}

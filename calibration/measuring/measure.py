@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.measuring.plan import Planned
-from parasim.core.calibration.measuring.step_memory_guard import needed_bytes
-from parasim.core.calibration.measuring.stopwatch import Stopwatch
-from parasim.core.calibration.measuring.this_machine import available_bytes
-from parasim.core.calibration.profiles.measured_file import StepSample
-from parasim.core.calibration.profiles.points import StepPoint, Visit
-from parasim.core.train.data.evaluate import model_loss
-from parasim.core.train.data.task import Batch
-from parasim.core.train.models.blocks import Part, layer_list
-from parasim.core.train.models.out_of_memory import DeviceMemoryError, retry_with_free_memory
-from parasim.core.train.update.local import LocalSettings, train_locally
-from parasim.core.train.update.timing import Clock
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.measuring.plan import Planned
+from parasim_core.calibration.measuring.step_memory_guard import needed_bytes
+from parasim_core.calibration.measuring.stopwatch import Stopwatch
+from parasim_core.calibration.measuring.this_machine import available_bytes
+from parasim_core.calibration.profiles.measured_file import StepSample
+from parasim_core.calibration.profiles.points import StepPoint, Visit
+from parasim_core.train.data.evaluate import model_loss
+from parasim_core.train.data.task import Batch
+from parasim_core.train.models.blocks import Part, layer_list
+from parasim_core.train.models.out_of_memory import DeviceMemoryError, retry_with_free_memory
+from parasim_core.train.update.local import LocalSettings, train_locally
+from parasim_core.train.update.timing import Clock
 
 FEWEST_STEPS = 3
 _MOST_STEPS = 60

@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.measuring.plan import MeasuringPlan, Role
-from parasim.core.calibration.measuring.stopwatch import Stopwatch
-from parasim.core.calibration.profiles.measured_file import MergeSample
-from parasim.core.calibration.profiles.points import split_targets
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.train.models.adapters import A, Adapter
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.models.out_of_memory import DeviceMemoryError, retry_with_free_memory
-from parasim.core.train.update.timing import Clock
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.measuring.plan import MeasuringPlan, Role
+from parasim_core.calibration.measuring.stopwatch import Stopwatch
+from parasim_core.calibration.profiles.measured_file import MergeSample
+from parasim_core.calibration.profiles.points import split_targets
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.train.models.adapters import A, Adapter
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.models.out_of_memory import DeviceMemoryError, retry_with_free_memory
+from parasim_core.train.update.timing import Clock
 
 STACKED: tuple[tuple[int, Role], ...] = ((1, "fit"), (3, "held-out"), (8, "fit"), (24, "held-out"), (64, "fit"))
 """Numbers of clients whose adapters are stacked, and what each is measured for."""

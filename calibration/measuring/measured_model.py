@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from parasim.core.calibration.measuring.configuration import model_config
-from parasim.core.calibration.measuring.this_machine import available_bytes
-from parasim.core.calibration.profiles.points import StepPoint, block_at, split_targets
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import ALL_LINEAR, Block
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.models.architecture import configuration, counted
-from parasim.core.train.models.blocks import Part
-from parasim.core.train.models.building import base_dtype, keep_no_cache, placed, random_model
-from parasim.core.train.models.out_of_memory import free_memory, is_out_of_memory
-from parasim.core.train.update.trained_part import trained_part
+from parasim_core.calibration.measuring.configuration import model_config
+from parasim_core.calibration.measuring.this_machine import available_bytes
+from parasim_core.calibration.profiles.points import StepPoint, block_at, split_targets
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import ALL_LINEAR, Block
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.models.architecture import configuration, counted
+from parasim_core.train.models.blocks import Part
+from parasim_core.train.models.building import base_dtype, keep_no_cache, placed, random_model
+from parasim_core.train.models.out_of_memory import free_memory, is_out_of_memory
+from parasim_core.train.update.trained_part import trained_part
 
 
 def language_model(name: str, config: Mapping[str, Any]) -> Architecture:

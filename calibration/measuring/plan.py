@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from parasim.core.calibration.profiles.points import ADAPTERS, AXES, StepPoint
-from parasim.core.sim.errors import ScenarioError, nearest
-from parasim.core.sim.scenario.fields import Integer, Line, Number, Section, Whole
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import ALL_LINEAR
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.profiles.points import ADAPTERS, AXES, StepPoint
+from parasim_core.sim.errors import ScenarioError, nearest
+from parasim_core.sim.scenario.fields import Integer, Line, Number, Section, Whole
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import ALL_LINEAR
+from parasim_core.sim.workload.methods import Trains
 
 Role = Literal["fit", "held-out"]
 _Count = Annotated[Whole, Field(ge=1, le=1_000_000)]

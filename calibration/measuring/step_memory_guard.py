@@ -5,9 +5,9 @@ It only guards the measuring machine: what a training run needs is another modul
 
 from __future__ import annotations
 
-from parasim.core.calibration.profiles.cost_terms import work
-from parasim.core.calibration.profiles.points import StepPoint
-from parasim.core.sim.workload.architecture import Architecture
+from parasim_core.calibration.profiles.cost_terms import work
+from parasim_core.calibration.profiles.points import StepPoint
+from parasim_core.sim.workload.architecture import Architecture
 
 _FLOAT = 4
 _COPIES_OF_TRAINED = 7

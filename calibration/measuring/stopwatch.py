@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from parasim.core.train.update.timing import Clock
+from parasim_core.train.update.timing import Clock
 
 
 class Stopwatch:

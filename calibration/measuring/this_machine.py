@@ -14,9 +14,9 @@ from typing import Literal
 import psutil  # type: ignore[import-untyped]
 import torch
 
-from parasim.core.calibration.profiles.measured_file import MeasuredDevice, MeasuredVersions
-from parasim.core.sim.errors import CostError
-from parasim.core.train.update.timing import clock_for
+from parasim_core.calibration.profiles.measured_file import MeasuredDevice, MeasuredVersions
+from parasim_core.sim.errors import CostError
+from parasim_core.train.update.timing import clock_for
 
 DeviceKind = Literal["cpu", "cuda"]
 _GROUP = Path("/sys/fs/cgroup")

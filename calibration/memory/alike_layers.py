@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from parasim.core.calibration.devices.operators import Operator, Operators
-from parasim.core.calibration.memory.allocations import Category, Footprint
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
-from parasim.core.calibration.memory.trace import StepTrace
-from parasim.core.sim.errors import ArchitectureError
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.train.models.architecture import configuration, counted
+from parasim_core.calibration.devices.operators import Operator, Operators
+from parasim_core.calibration.memory.allocations import Category, Footprint
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim_core.calibration.memory.trace import StepTrace
+from parasim_core.sim.errors import ArchitectureError
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.train.models.architecture import configuration, counted
 
 DEPTHS = "num_hidden_layers", "n_layer"
 """What configurations call the number of layers."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
-from parasim.core.calibration.devices.operators import Phase
+from parasim_core.calibration.devices.operators import Phase
 
 
 class Category(StrEnum):

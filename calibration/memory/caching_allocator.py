@@ -12,7 +12,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from parasim.core.calibration.memory.allocations import Holding
+from parasim_core.calibration.memory.allocations import Holding
 
 MIB = 2**20
 ROUNDING = 512

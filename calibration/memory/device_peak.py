@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice
-from parasim.core.calibration.memory.together import Together
-from parasim.core.calibration.memory.trace import StepTrace
+from parasim_core.calibration.devices.catalogue import CatalogueDevice
+from parasim_core.calibration.memory.together import Together
+from parasim_core.calibration.memory.trace import StepTrace
 
 MIB = 2**20
 WORKSPACE = {"h100": 32 * MIB, "h200": 32 * MIB, "b200": 32 * MIB}

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from parasim.core.calibration.devices.catalogue import closest
-from parasim.core.calibration.devices.device_memory import device_memory
-from parasim.core.calibration.memory.peaks import (
+from parasim_core.calibration.devices.catalogue import closest
+from parasim_core.calibration.devices.device_memory import device_memory
+from parasim_core.calibration.memory.peaks import (
     NO_MODEL,
     batches_per_step,
     paged_bytes,
@@ -19,15 +19,15 @@ from parasim.core.calibration.memory.peaks import (
     shared_batch,
     traced_peak,
 )
-from parasim.core.calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, recipe_of
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import lora_parameters
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, recipe_of
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import lora_parameters
+from parasim_core.sim.workload.methods import Trains
 
 if TYPE_CHECKING:
-    from parasim.core.calibration.profiles.measured_file import MeasuredFile
+    from parasim_core.calibration.profiles.measured_file import MeasuredFile
 
 KEPT = 0.7
 """Activations that the backward pass needs, of those that go into and come out of a layer's linear modules: less than

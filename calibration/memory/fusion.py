@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from parasim.core.calibration.devices.operators import Operator, Phase
-from parasim.core.calibration.memory.allocations import Holding
+from parasim_core.calibration.devices.operators import Operator, Phase
+from parasim_core.calibration.memory.allocations import Holding
 
 MOST_READ = 4
 """A chain that reads more tensors than this is written to memory and begins anew, as TorchInductor does

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import flop_registry
 
-from parasim.core.calibration.devices.operators import Operator, Phase
+from parasim_core.calibration.devices.operators import Operator, Phase
 
 aten = torch.ops.aten
 

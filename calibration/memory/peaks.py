@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from parasim.core.calibration.memory.recipe import recipe_of, recipe_settings
-from parasim.core.calibration.memory.together import together
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError, install_hint
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.blocks import Block
+from parasim_core.calibration.memory.recipe import recipe_of, recipe_settings
+from parasim_core.calibration.memory.together import together
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError, install_hint
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.blocks import Block
 
 if TYPE_CHECKING:
-    from parasim.core.calibration.memory.allocations import Footprint
-    from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
-    from parasim.core.calibration.memory.trace import StepTrace
+    from parasim_core.calibration.memory.allocations import Footprint
+    from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep
+    from parasim_core.calibration.memory.trace import StepTrace
 
 CUDA_GRANULARITY = 512
 """What PyTorch's allocator for CUDA rounds every size up to [B]."""
@@ -67,7 +67,7 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
     if model is None or setup.architecture is None:
         raise CostError(NO_MODEL)
     try:
-        from parasim.core.calibration.memory.shapes import TracedStep
+        from parasim_core.calibration.memory.shapes import TracedStep
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
     # Above the lowest block most activations are kept.
@@ -105,7 +105,7 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
 
 def paged_bytes(scenario: Scenario, peak: Footprint) -> int:
     """What of a peak moves to the host's memory where the device's is full: moments of a paged optimizer [B]."""
-    from parasim.core.calibration.memory.allocations import Category
+    from parasim_core.calibration.memory.allocations import Category
 
     return peak.by_category[Category.MOMENTS] if "paged" in recipe_of(scenario).optimizer else 0
 
@@ -117,6 +117,6 @@ def _trace(model: str, step: TracedStep, rounding: int) -> StepTrace:
 
 @lru_cache(maxsize=4)
 def _shapes(model: str, precision: str) -> ShapeModel:
-    from parasim.core.calibration.memory.shapes import ShapeModel
+    from parasim_core.calibration.memory.shapes import ShapeModel
 
     return ShapeModel(model, precision)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from parasim.core.calibration.memory.recipe import Recipe
-from parasim.core.train.data.task import Batch
-from parasim.core.train.models.blocks import Part, activate
+from parasim_core.calibration.memory.recipe import Recipe
+from parasim_core.train.data.task import Batch
+from parasim_core.train.models.blocks import Part, activate
 
 
 def train_plainly(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from parasim.core.sim.errors import CostError, shown
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.errors import CostError, shown
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.methods import METHODS
 
 if TYPE_CHECKING:
-    from parasim.core.train.runs.settings import TrainSettings
+    from parasim_core.train.runs.settings import TrainSettings
 
 Weights = Literal["bfloat16", "float32", "float32-autocast", "nf4"]
 Optimizer = Literal["adamw", "adamw-8bit", "paged-adamw-8bit", "none"]
@@ -203,7 +203,7 @@ def recipe_settings(scenario: Scenario) -> TrainSettings:
 
     The rest of the section is the trainer's affair, and is left as by default.
     """
-    from parasim.core.train.runs.settings import RECIPE, TrainSettings
+    from parasim_core.train.runs.settings import RECIPE, TrainSettings
 
     given = scenario.train or {}
     return TrainSettings.parse({field: given[field] for field in (*RECIPE, "accumulation") if field in given})

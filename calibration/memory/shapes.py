@@ -18,18 +18,18 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from parasim.core.calibration.measuring.configuration import model_config, positions_of
-from parasim.core.calibration.measuring.measured_model import trained_for_now
-from parasim.core.calibration.memory.recipe import Recipe
-from parasim.core.calibration.memory.trace import StepTrace, trace_update
-from parasim.core.sim.errors import CostError, shown
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.models.architecture import configuration, counted
-from parasim.core.train.models.blocks import checkpoint_activations
-from parasim.core.train.models.building import classifies_images, keep_no_cache, placed, random_model
-from parasim.core.train.update.loss import training_loss
+from parasim_core.calibration.measuring.configuration import model_config, positions_of
+from parasim_core.calibration.measuring.measured_model import trained_for_now
+from parasim_core.calibration.memory.recipe import Recipe
+from parasim_core.calibration.memory.trace import StepTrace, trace_update
+from parasim_core.sim.errors import CostError, shown
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.models.architecture import configuration, counted
+from parasim_core.train.models.blocks import checkpoint_activations
+from parasim_core.train.models.building import classifies_images, keep_no_cache, placed, random_model
+from parasim_core.train.update.loss import training_loss
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from parasim.core.calibration.devices.operators import PASSES, Phase
-from parasim.core.calibration.memory.allocations import Category, Footprint
-from parasim.core.calibration.memory.recipe import NF4_BYTES, Recipe
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import Block, targeted
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.operators import PASSES, Phase
+from parasim_core.calibration.memory.allocations import Category, Footprint
+from parasim_core.calibration.memory.recipe import NF4_BYTES, Recipe
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import Block, targeted
+from parasim_core.sim.workload.methods import Trains
 
 SHARED_OUT = (Category.WEIGHTS, Category.WORKING_COPY, Category.MASTER, Category.GRADIENTS, Category.MOMENTS)
 REDUCED_IN = 4

@@ -22,16 +22,16 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, 
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from parasim.core.calibration.devices.operators import Operator, Operators, Phase
-from parasim.core.calibration.memory.allocations import Category, Footprint, Holding, Ledger
-from parasim.core.calibration.memory.caching_allocator import reserved
-from parasim.core.calibration.memory.fusion import Fusion
-from parasim.core.calibration.memory.operations import describe, tensors, writes
-from parasim.core.calibration.memory.plain_step import train_plainly
-from parasim.core.calibration.memory.recipe import NF4_BYTES, Recipe, moment_bytes
-from parasim.core.train.data.task import Batch
-from parasim.core.train.models.blocks import Part, activate
-from parasim.core.train.update.local import LocalSettings, train_locally
+from parasim_core.calibration.devices.operators import Operator, Operators, Phase
+from parasim_core.calibration.memory.allocations import Category, Footprint, Holding, Ledger
+from parasim_core.calibration.memory.caching_allocator import reserved
+from parasim_core.calibration.memory.fusion import Fusion
+from parasim_core.calibration.memory.operations import describe, tensors, writes
+from parasim_core.calibration.memory.plain_step import train_plainly
+from parasim_core.calibration.memory.recipe import NF4_BYTES, Recipe, moment_bytes
+from parasim_core.train.data.task import Batch
+from parasim_core.train.models.blocks import Part, activate
+from parasim_core.train.update.local import LocalSettings, train_locally
 
 aten = torch.ops.aten
 UNFUSED = {"aten.embedding_dense_backward", "aten.index_put", "aten.index_add"}

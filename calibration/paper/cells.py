@@ -13,14 +13,14 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from parasim.core.calibration.profiles.published import PublishedProfile
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import Setup, prepare, simulate
-from parasim.core.sim.scenario.fields import Section
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.architecture import architecture
+from parasim_core.calibration.profiles.published import PublishedProfile
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import Setup, prepare, simulate
+from parasim_core.sim.scenario.fields import Section
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.architecture import architecture
 
 SOURCE = "ParaBlock (arXiv 2511.19959), Tables 1, 2, 7 and 9 and two unnumbered ones"
 PROFILE = "paper-a100"
@@ -109,7 +109,7 @@ class CellComparison:
 @cache
 def cells() -> tuple[PaperCell, ...]:
     """All 67 runtime cells of the paper, in the order of its tables."""
-    text = (resources.files("parasim.core.calibration") / "data" / "paper_runtimes.csv").read_text(encoding="utf-8")
+    text = (resources.files("parasim_core.calibration") / "data" / "paper_runtimes.csv").read_text(encoding="utf-8")
     return tuple(map(PaperCell.model_validate, csv.DictReader(text.splitlines())))
 
 

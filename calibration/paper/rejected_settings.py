@@ -9,9 +9,9 @@ import itertools
 from collections.abc import Iterator
 from functools import partial
 
-from parasim.core.calibration.paper import cells as paper
-from parasim.core.calibration.paper.cells import CellComparison, PaperCell
-from parasim.core.calibration.profiles.published import PublishedProfile
+from parasim_core.calibration.paper import cells as paper
+from parasim_core.calibration.paper.cells import CellComparison, PaperCell
+from parasim_core.calibration.profiles.published import PublishedProfile
 
 QWEN = "qwen2.5-1.5b-instruct"
 _CLIENTS, _COHORT = 50, 10

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from parasim.core.calibration.paper import cells as paper
-from parasim.core.calibration.paper.cells import CellComparison, PaperCell, Role
-from parasim.core.calibration.paper.rejected_settings import QWEN, rejected_settings
-from parasim.core.calibration.profiles.loading import load_profile
-from parasim.core.calibration.profiles.published import PublishedProfile
+from parasim_core.calibration.paper import cells as paper
+from parasim_core.calibration.paper.cells import CellComparison, PaperCell, Role
+from parasim_core.calibration.paper.rejected_settings import QWEN, rejected_settings
+from parasim_core.calibration.profiles.loading import load_profile
+from parasim_core.calibration.profiles.published import PublishedProfile
 
 _BLOCK_METHODS = ("parablock", "fedbcd")
 _STEADY_CATCH_UP = (

@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.calibration.profiles.points import ADAPTERS, StepPoint, block_at, split_targets
-from parasim.core.sim.workload.architecture import Architecture, Linear
-from parasim.core.sim.workload.blocks import adapted_modules, lora_parameters
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.profiles.points import ADAPTERS, StepPoint, block_at, split_targets
+from parasim_core.sim.workload.architecture import Architecture, Linear
+from parasim_core.sim.workload.blocks import adapted_modules, lora_parameters
+from parasim_core.sim.workload.methods import Trains
 
 Array = NDArray[np.float64]
 Form = Literal["sum", "maximum"]
@@ -58,7 +58,7 @@ class CostTerm:
     meaning: str
 
 
-_TABLE = (resources.files("parasim.core.calibration") / "data" / "cost_terms.csv").read_text(encoding="utf-8")
+_TABLE = (resources.files("parasim_core.calibration") / "data" / "cost_terms.csv").read_text(encoding="utf-8")
 _ALL_TERMS = [CostTerm(**row) for row in csv.DictReader(_TABLE.splitlines())]
 # In the order in which a fit keeps them: where samples cannot tell two apart, the later one gets no price.
 TERMS = tuple(term for term in _ALL_TERMS if term.phase != "merge")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from parasim.core.calibration.profiles.cost_terms import (
+from parasim_core.calibration.profiles.cost_terms import (
     STEP_PHASES,
     Amounts,
     Array,
@@ -24,8 +24,8 @@ from parasim.core.calibration.profiles.cost_terms import (
     combined,
     terms_of,
 )
-from parasim.core.calibration.profiles.measured_file import StepFit, coefficients
-from parasim.core.calibration.profiles.points import Visit
+from parasim_core.calibration.profiles.measured_file import StepFit, coefficients
+from parasim_core.calibration.profiles.points import Visit
 
 _PASSES = 30
 _OWN = 1e-3

@@ -8,19 +8,19 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError, nearest, shown
-from parasim.core.sim.scenario.safe_parsing import parse_json
-from parasim.core.sim.support.atomic_files import is_file, read_text
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError, nearest, shown
+from parasim_core.sim.scenario.safe_parsing import parse_json
+from parasim_core.sim.support.atomic_files import is_file, read_text
 
 if TYPE_CHECKING:
-    from parasim.core.calibration.profiles.measured import MeasuredProfile
-    from parasim.core.calibration.profiles.published import PublishedProfile
-    from parasim.core.calibration.profiles.traced import TracedProfile
+    from parasim_core.calibration.profiles.measured import MeasuredProfile
+    from parasim_core.calibration.profiles.published import PublishedProfile
+    from parasim_core.calibration.profiles.traced import TracedProfile
 
 DEFAULT_PROFILE = "paper-a100"
 MAX_PROFILE_BYTES = 16 * 2**20
-_SHIPPED = resources.files("parasim.core.calibration") / "profiles"
+_SHIPPED = resources.files("parasim_core.calibration") / "profiles"
 
 Profile: TypeAlias = "PublishedProfile | MeasuredProfile | TracedProfile"
 """What is known of a device's computing times; its `costs` are those of one scenario."""
@@ -63,16 +63,16 @@ def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
     data = _read(name_or_path, path)
     # A run pays for the kind that it uses.
     if data.get("kind") == "published":
-        from parasim.core.calibration.profiles.published import PublishedProfile
+        from parasim_core.calibration.profiles.published import PublishedProfile
 
         return PublishedProfile.parse(data, name_or_path)
     if data.get("kind") == "measured":
-        from parasim.core.calibration.profiles.measured import MeasuredProfile
-        from parasim.core.calibration.profiles.self_check import checked_file
+        from parasim_core.calibration.profiles.measured import MeasuredProfile
+        from parasim_core.calibration.profiles.self_check import checked_file
 
         return MeasuredProfile(checked_file(data, name_or_path))
     if data.get("kind") == "traced":
-        from parasim.core.calibration.profiles.traced import TracedProfile
+        from parasim_core.calibration.profiles.traced import TracedProfile
 
         return TracedProfile.parse(data, name_or_path)
     kind = shown(data.get("kind"))

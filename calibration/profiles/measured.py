@@ -5,23 +5,23 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from parasim.core.calibration.memory.peaks import batches_per_step
-from parasim.core.calibration.memory.recipe import not_by_default
-from parasim.core.calibration.profiles.cost_terms import full_pass_work, work
-from parasim.core.calibration.profiles.measured_file import MeasuredFile, ModelShape
-from parasim.core.calibration.profiles.measuring_command import measuring_command
-from parasim.core.calibration.profiles.merge_rounds import Merges
-from parasim.core.calibration.profiles.merging import merge_seconds
-from parasim.core.calibration.profiles.points import ADAPTERS, AXES, StepPoint, first_layer_of, join_targets
-from parasim.core.calibration.profiles.profile_file import WAYS_OUT, most_gpus, other_devices
-from parasim.core.calibration.profiles.quality import doubt
-from parasim.core.sim.engine.costs import Cost
-from parasim.core.sim.engine.fleet import Cohorts, Fleet
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.memory.peaks import batches_per_step
+from parasim_core.calibration.memory.recipe import not_by_default
+from parasim_core.calibration.profiles.cost_terms import full_pass_work, work
+from parasim_core.calibration.profiles.measured_file import MeasuredFile, ModelShape
+from parasim_core.calibration.profiles.measuring_command import measuring_command
+from parasim_core.calibration.profiles.merge_rounds import Merges
+from parasim_core.calibration.profiles.merging import merge_seconds
+from parasim_core.calibration.profiles.points import ADAPTERS, AXES, StepPoint, first_layer_of, join_targets
+from parasim_core.calibration.profiles.profile_file import WAYS_OUT, most_gpus, other_devices
+from parasim_core.calibration.profiles.quality import doubt
+from parasim_core.sim.engine.costs import Cost
+from parasim_core.sim.engine.fleet import Cohorts, Fleet
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.sim.workload.methods import Trains
 
 
 class MeasuredProfile:

@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 from pydantic import Field, model_validator
 
-from parasim.core.calibration.measuring.plan import MeasuringPlan, Role
-from parasim.core.calibration.profiles.cost_terms import (
+from parasim_core.calibration.measuring.plan import MeasuringPlan, Role
+from parasim_core.calibration.profiles.cost_terms import (
     MERGE_TERMS,
     STEP_PHASES,
     TERMS,
@@ -24,13 +24,13 @@ from parasim.core.calibration.profiles.cost_terms import (
     combined,
     terms_of,
 )
-from parasim.core.calibration.profiles.points import ADAPTERS, StepPoint, Visit
-from parasim.core.calibration.profiles.profile_file import Count, ProfileFile, Seconds
-from parasim.core.calibration.profiles.quality import HeldOut, Quality
-from parasim.core.sim.errors import shown
-from parasim.core.sim.scenario.fields import Line, OneLine, SchemaOfFields, Section, Whole
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.profiles.points import ADAPTERS, StepPoint, Visit
+from parasim_core.calibration.profiles.profile_file import Count, ProfileFile, Seconds
+from parasim_core.calibration.profiles.quality import HeldOut, Quality
+from parasim_core.sim.errors import shown
+from parasim_core.sim.scenario.fields import Line, OneLine, SchemaOfFields, Section, Whole
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.methods import Trains
 
 DATE_FORMAT = "%Y-%m-%d %H:%M UTC"
 _ROUNDING = 1e-6  # [s], of medians

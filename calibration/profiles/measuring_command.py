@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from parasim.core.calibration.devices.catalogue import device
-from parasim.core.calibration.measuring.plan import OPTIONS
-from parasim.core.calibration.profiles.measured_file import MeasuredFile, ModelShape
-from parasim.core.calibration.profiles.points import ADAPTERS, join_targets
-from parasim.core.calibration.profiles.profile_file import other_devices
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.catalogue import device
+from parasim_core.calibration.measuring.plan import OPTIONS
+from parasim_core.calibration.profiles.measured_file import MeasuredFile, ModelShape
+from parasim_core.calibration.profiles.points import ADAPTERS, join_targets
+from parasim_core.calibration.profiles.profile_file import other_devices
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.workload.methods import Trains
 
 
 def measuring_command(file: MeasuredFile, setup: Setup, trains: Trains, *, rank: int | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from parasim.core.sim.engine.fleet import Cohorts
+from parasim_core.sim.engine.fleet import Cohorts
 
 
 class Merges:

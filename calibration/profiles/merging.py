@@ -11,10 +11,10 @@ from statistics import median
 
 import numpy as np
 
-from parasim.core.calibration.profiles.cost_terms import MERGE_TERMS, amounts_matrix, merge_work
-from parasim.core.calibration.profiles.fit import non_negative
-from parasim.core.calibration.profiles.measured_file import Coefficient, MergeSample, Merging, coefficients
-from parasim.core.sim.workload.architecture import Architecture
+from parasim_core.calibration.profiles.cost_terms import MERGE_TERMS, amounts_matrix, merge_work
+from parasim_core.calibration.profiles.fit import non_negative
+from parasim_core.calibration.profiles.measured_file import Coefficient, MergeSample, Merging, coefficients
+from parasim_core.sim.workload.architecture import Architecture
 
 _FEWEST_FITTED = 2
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from parasim.core.calibration.profiles.profile_file import Seconds
-from parasim.core.sim.scenario.fields import Line, Number, Section, Whole
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import ALL_LINEAR, Block, cut
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.profiles.profile_file import Seconds
+from parasim_core.sim.scenario.fields import Line, Number, Section, Whole
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import ALL_LINEAR, Block, cut
+from parasim_core.sim.workload.methods import Trains
 
 ADAPTERS = (Trains.LORA, Trains.LORA_B)
 AXES = ("batch_size", "sequence_length", "layers")

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError
 
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.scenario.fields import Integer, Line, Number, Section
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.validation_messages import validation_message
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.scenario.fields import Integer, Line, Number, Section
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.validation_messages import validation_message
 
 Seconds = Annotated[Number, Field(ge=0, le=1e9)]
 Count = Annotated[Integer, Field(ge=0, le=2**62)]

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from parasim.core.calibration.memory.peaks import batches_per_step
-from parasim.core.calibration.memory.recipe import not_by_default
-from parasim.core.calibration.profiles.profile_file import WAYS_OUT, ProfileFile, Seconds, most_gpus, other_devices
-from parasim.core.sim.engine.costs import Cost
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError, nearest
-from parasim.core.sim.scenario.fields import Line, Section, Whole
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.memory.peaks import batches_per_step
+from parasim_core.calibration.memory.recipe import not_by_default
+from parasim_core.calibration.profiles.profile_file import WAYS_OUT, ProfileFile, Seconds, most_gpus, other_devices
+from parasim_core.sim.engine.costs import Cost
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError, nearest
+from parasim_core.sim.scenario.fields import Line, Section, Whole
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.sim.workload.methods import Trains
 
 DEFAULT_DATASET = "alpaca-gpt4"
 STEPS, SEQUENCE_LENGTH, RANK = 40, 512, 32

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from parasim.core.calibration.profiles.profile_file import Count, Seconds
-from parasim.core.sim.scenario.fields import Number, Section
+from parasim_core.calibration.profiles.profile_file import Count, Seconds
+from parasim_core.sim.scenario.fields import Number, Section
 
 Quality = Literal["good", "poor"]
 Layers = Annotated[Number, Field(ge=0, le=10_000)]

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from parasim.core.calibration.measuring.plan import held_levels
-from parasim.core.calibration.profiles.cost_terms import work
-from parasim.core.calibration.profiles.measured_file import MeasuredFile, ModelShape, StepFit
-from parasim.core.calibration.profiles.merging import merge_errors
-from parasim.core.calibration.profiles.points import AXES
-from parasim.core.calibration.profiles.quality import HeldOut, summary
-from parasim.core.sim.errors import CostError, ParaSimError, install_hint, shown
-from parasim.core.sim.workload.architecture import Architecture, UnknownModelTypeError, from_config
+from parasim_core.calibration.measuring.plan import held_levels
+from parasim_core.calibration.profiles.cost_terms import work
+from parasim_core.calibration.profiles.measured_file import MeasuredFile, ModelShape, StepFit
+from parasim_core.calibration.profiles.merging import merge_errors
+from parasim_core.calibration.profiles.points import AXES
+from parasim_core.calibration.profiles.quality import HeldOut, summary
+from parasim_core.sim.errors import CostError, ParaSimError, install_hint, shown
+from parasim_core.sim.workload.architecture import Architecture, UnknownModelTypeError, from_config
 
 _ROUNDING = 0.011
 """Errors are kept in hundredths of a per cent, and on another processor the last of them may turn over."""
@@ -113,7 +113,7 @@ def _architecture(file: MeasuredFile) -> Architecture:
         return from_config(file.model.config, file.model.name)
     except UnknownModelTypeError:
         try:
-            from parasim.core.train.models.architecture import counted
+            from parasim_core.train.models.architecture import counted
         except ImportError:
             raise CostError(install_hint("counting this model", "train")) from None
         return counted(file.model.name, file.model.config)

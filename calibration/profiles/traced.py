@@ -10,15 +10,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from parasim.core.calibration.memory.peaks import batches_per_step
-from parasim.core.calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
-from parasim.core.sim.engine.costs import Cost
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.scenario.fields import Line, Section, Whole
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.memory.peaks import batches_per_step
+from parasim_core.calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
+from parasim_core.sim.engine.costs import Cost
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.scenario.fields import Line, Section, Whole
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.sim.workload.methods import Trains
 
 
 class TracedDevice(Section):

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from simpy import Environment
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.network import Course, Port, Varying, star_network
-from parasim.core.sim.network.model import Network
-from parasim.core.sim.network.transport import Tcp, outages
-from parasim.core.sim.scenario.links import Buffers, Transport
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.network import Course, Port, Varying, star_network
+from parasim_core.sim.network.model import Network
+from parasim_core.sim.network.transport import Tcp, outages
+from parasim_core.sim.scenario.links import Buffers, Transport
 
 MBIT = 1e6 / 8
 """[B]"""
@@ -87,7 +87,7 @@ class KindSummary(NamedTuple):
 @cache
 def measured() -> tuple[dict[str, Any], ...]:
     """Return the shipped rows, whose conditions stand beside them in `measured.json`."""
-    text = resources.files("parasim.core.calibration.transport").joinpath("measured.json").read_text("utf-8")
+    text = resources.files("parasim_core.calibration.transport").joinpath("measured.json").read_text("utf-8")
     return tuple(json.loads(text)["rows"])
 
 

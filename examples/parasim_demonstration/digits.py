@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.errors import ParaSimError
+from parasim_core.sim.errors import ParaSimError
 
 Digits = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Pixels from -1 to 1, shape (images, channels, side, side); and the digits that they show, shape (images,)."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from parasim.core.sim.errors import ParaSimError
+from parasim_core.sim.errors import ParaSimError
 
 _T = TypeVar("_T")
 Problem = dict[str, str]

@@ -11,13 +11,6 @@ from typing import Any
 from parasim import __version__
 from parasim.api import load
 from parasim.app.lines import lines
-from parasim.core.sim.analysis.failing import write_failures
-from parasim.core.sim.analysis.sweep import Row
-from parasim.core.sim.errors import ScenarioError, nearest
-from parasim.core.sim.scenario.reading import read
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.yaml_reading import to_yaml
-from parasim.core.sim.support.atomic_files import write_json, write_rows
 from parasim.explanation import explain, summary, write_path
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.line import draw_line
@@ -29,6 +22,13 @@ from parasim.planning.methods import Case, by_method
 from parasim.reporting.made import page_about
 from parasim.reporting.record import RECORD, Record
 from parasim.sweeping import sweep
+from parasim_core.sim.analysis.failing import write_failures
+from parasim_core.sim.analysis.sweep import Row
+from parasim_core.sim.errors import ScenarioError, nearest
+from parasim_core.sim.scenario.reading import read
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.yaml_reading import to_yaml
+from parasim_core.sim.support.atomic_files import write_json, write_rows
 
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 

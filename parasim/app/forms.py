@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from parasim.api import prepared
-from parasim.core.calibration.devices.catalogue import known_devices
-from parasim.core.calibration.paper.cells import PAPER_MODELS, paper_setting
-from parasim.core.calibration.profiles.loading import covering_profiles, read_profile
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.scenario.reading import load, read
-from parasim.core.sim.workload.architecture import catalogue_names
-from parasim.core.sim.workload.methods import METHODS
 from parasim.figures.style import method_colours
 from parasim.planning.search.quantities import QUANTITIES
+from parasim_core.calibration.devices.catalogue import known_devices
+from parasim_core.calibration.paper.cells import PAPER_MODELS, paper_setting
+from parasim_core.calibration.profiles.loading import covering_profiles, read_profile
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.scenario.reading import load, read
+from parasim_core.sim.workload.architecture import catalogue_names
+from parasim_core.sim.workload.methods import METHODS
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

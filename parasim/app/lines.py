@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 
 from parasim.api import load
-from parasim.core.sim.analysis.deadline_search import decimals, nearest_position, secant_search, spread
-from parasim.core.sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.replay.conditions import Floats, Variants, shared_or_varying
-from parasim.core.sim.replay.replay import Recording, record
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.traces import mean_rate
 from parasim.planning.changes import with_faster_links
 from parasim.planning.methods import Case, by_method
 from parasim.sentences import listed
+from parasim_core.sim.analysis.deadline_search import decimals, nearest_position, secant_search, spread
+from parasim_core.sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.replay.conditions import Floats, Variants, shared_or_varying
+from parasim_core.sim.replay.replay import Recording, record
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.traces import mean_rate
 
 POINTS = 25
 _REACH = 8.0

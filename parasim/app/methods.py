@@ -8,10 +8,10 @@ from typing import Any
 from parasim.alike_bars import seen, share_seconds
 from parasim.api import load
 from parasim.app.running import PARTS
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.errors import ParaSimError
 from parasim.planning.cost.bill import bill
 from parasim.planning.methods import Case, by_method, uneven_rounds
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.errors import ParaSimError
 
 
 def methods(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from parasim.core.sim.errors import ArchitectureError, CostError, ParaSimError
+from parasim_core.sim.errors import ArchitectureError, CostError, ParaSimError
 
 Answer = Mapping[str, Any]
 

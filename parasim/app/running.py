@@ -6,13 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from parasim.api import judged, load, set_up
-from parasim.core.sim.analysis.critical_path import critical_path
-from parasim.core.sim.analysis.failing import failures
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.traces import mean_rate, varies
-from parasim.core.sim.scenario.yaml_reading import to_yaml
 from parasim.figures.gantt_rows import chart_rows
 from parasim.figures.schedule import Schedule, piece_of_path, schedule, window
 from parasim.ignored import ignored_said
@@ -20,6 +13,13 @@ from parasim.memory_notes import memory_said
 from parasim.planning.cost.bill import Bill, bill
 from parasim.sentences import say
 from parasim.text import amount, clock, origin
+from parasim_core.sim.analysis.critical_path import critical_path
+from parasim_core.sim.analysis.failing import failures
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.traces import mean_rate, varies
+from parasim_core.sim.scenario.yaml_reading import to_yaml
 
 ROUNDS = 8
 """Rounds of the timeline."""

@@ -27,8 +27,8 @@ from parasim.app.files import PICTURES
 from parasim.app.forms import choices, starting_points
 from parasim.app.questions import QUESTIONS
 from parasim.app.workers import KilledError, Workers
-from parasim.core.sim.errors import brief
 from parasim.figures.look import FORMATS
+from parasim_core.sim.errors import brief
 
 _STATIC = Path(__file__).with_name("static")
 _MOST_BYTES = 16 * 2**20

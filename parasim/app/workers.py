@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from parasim.app.questions import QUESTIONS, answer
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.support.worker_pool import cores
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.support.worker_pool import cores
 
 _SLOW = 2
 """Processes for questions that take seconds."""

@@ -12,8 +12,8 @@ import typer
 
 from parasim.cli.options import Overrides, ScenarioOrPaper
 from parasim.cli.quiet import note
-from parasim.core.sim.errors import ParaSimError, install_hint
-from parasim.core.sim.scenario.reading import load, plain_fields
+from parasim_core.sim.errors import ParaSimError, install_hint
+from parasim_core.sim.scenario.reading import load, plain_fields
 
 PORT = 8642
 _PACKAGES = ("starlette", "uvicorn")

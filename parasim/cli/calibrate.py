@@ -16,16 +16,16 @@ from parasim.cli.measured import print_explanation
 from parasim.cli.options import DeviceKind, PlainFormat, print_json, values_of
 from parasim.cli.progress import stages
 from parasim.contracts import stamped
-from parasim.core.calibration.measuring.plan import OPTIONS, MeasuringPlan
-from parasim.core.calibration.profiles.loading import shipped_profiles
-from parasim.core.calibration.profiles.points import join_targets
-from parasim.core.sim.errors import ScenarioError, UnitError
-from parasim.core.sim.scenario.reading import parse_value
-from parasim.core.sim.scenario.units import duration
-from parasim.core.sim.scenario.validation_messages import validation_message
+from parasim_core.calibration.measuring.plan import OPTIONS, MeasuringPlan
+from parasim_core.calibration.profiles.loading import shipped_profiles
+from parasim_core.calibration.profiles.points import join_targets
+from parasim_core.sim.errors import ScenarioError, UnitError
+from parasim_core.sim.scenario.reading import parse_value
+from parasim_core.sim.scenario.units import duration
+from parasim_core.sim.scenario.validation_messages import validation_message
 
 if TYPE_CHECKING:
-    from parasim.core.calibration.measuring.measure import MeasuringProgress
+    from parasim_core.calibration.measuring.measure import MeasuringProgress
 
 # With loading and merging, one model on a GPU is to take less than 4 minutes.
 _BUDGETS = {"cpu": "9min", "cuda": "150s"}
@@ -71,10 +71,10 @@ def command(
     Example: paraSim calibrate --model smollm2-135m --device cpu --batch-size 1,2,4 --out cpu.json
     """
     seconds = budget_seconds(_BUDGETS[device] if budget is None else budget)
-    from parasim.core.calibration.measuring.calibrate import Request, calibrate
-    from parasim.core.calibration.measuring.configuration import longest_sequence, model_config
-    from parasim.core.calibration.measuring.defaults import default_levels
-    from parasim.core.calibration.measuring.measured_model import language_model
+    from parasim_core.calibration.measuring.calibrate import Request, calibrate
+    from parasim_core.calibration.measuring.configuration import longest_sequence, model_config
+    from parasim_core.calibration.measuring.defaults import default_levels
+    from parasim_core.calibration.measuring.measured_model import language_model
 
     chosen = name or out.stem
     if chosen in shipped_profiles() and out.name != f"{chosen}.json":

@@ -9,8 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from parasim.core.sim.errors import ParaSimError, install_hint
-from parasim.core.sim.support.collector import loading
+from parasim_core.sim.errors import ParaSimError, install_hint
+from parasim_core.sim.support.collector import loading
 
 COMMANDS = {
     "simulate": "Simulate a scenario: how long it takes, and why.",

@@ -10,10 +10,10 @@ import typer
 
 from parasim.cli.options import PlainFormat, print_json
 from parasim.contracts import stamped
-from parasim.core.sim.errors import brief
-from parasim.core.sim.scenario.reading import called
 from parasim.difference import RUN_FIGURES, Changed, Difference, diff
 from parasim.text import alike, amount, clock, console, plain_table, signed_share
+from parasim_core.sim.errors import brief
+from parasim_core.sim.scenario.reading import called
 
 Side = "Folder of results (--out), a result as JSON, or a scenario; - is standard input."
 _UNITS = {"seconds": "s", "bytes": "B"}

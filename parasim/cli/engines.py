@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from parasim.core.sim.errors import ScenarioError
+from parasim_core.sim.errors import ScenarioError
 
 Engine = Annotated[
     Literal["local", "ray"], typer.Option("--engine", help="Compute on this machine, or on a Ray cluster.")
@@ -41,7 +41,7 @@ def computing_on(engine: str, address: str | None) -> Iterator[None]:
     if engine != "ray":
         yield
         return
-    from parasim.core.sim.support.ray_pool import on_ray
+    from parasim_core.sim.support.ray_pool import on_ray
 
     # Ray's own messages go to standard output, where results belong.
     with contextlib.redirect_stdout(sys.stderr), on_ray(address or "auto"):

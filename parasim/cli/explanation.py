@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.cli.pictures import draws
-from parasim.core.sim.analysis.explain import Explanation
 from parasim.deadlines import times_said
 from parasim.explanation import summary
 from parasim.figures.look import USUAL, Look
@@ -13,6 +12,7 @@ from parasim.public import explain
 from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
 from parasim.trace import named, write_trace
+from parasim_core.sim.analysis.explain import Explanation
 
 _WORTH_A_ROW = 0.001
 

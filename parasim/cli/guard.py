@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 
 from parasim.cli.quiet import record
-from parasim.core.sim.errors import OutputError, ParaSimError, ScenarioError, brief, shown_path
+from parasim_core.sim.errors import OutputError, ParaSimError, ScenarioError, brief, shown_path
 
 STATUSES = {
     0: "done",

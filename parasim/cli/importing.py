@@ -13,10 +13,10 @@ import typer
 from parasim.api import load, prepared
 from parasim.cli.options import Format, Overrides, print_json
 from parasim.contracts import stamped
-from parasim.core.sim.support.atomic_files import check_directory, write_json
 from parasim.importing.kineto import traced_profile
 from parasim.importing.links import ImportedLinks, import_links
 from parasim.text import clock, console, plain_table
+from parasim_core.sim.support.atomic_files import check_directory, write_json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _MOST_ROWS = 100

@@ -11,15 +11,15 @@ import typer
 from parasim.cli.measured import print_explanation
 from parasim.cli.options import PlainFormat, print_json
 from parasim.contracts import CONTRACTS, stamped
-from parasim.core.calibration.devices.catalogue import device, known_devices
-from parasim.core.calibration.profiles.loading import read_profile, shipped_profiles
-from parasim.core.calibration.profiles.measured_file import profile_schema
-from parasim.core.calibration.profiles.self_check import checked_file
-from parasim.core.sim.errors import CostError, ScenarioError, nearest
-from parasim.core.sim.workload.architecture import architecture, catalogue_names
-from parasim.core.sim.workload.methods import METHODS, register_offered
-from parasim.core.train.runs.settings import json_schema
 from parasim.text import amount, console, plain_table
+from parasim_core.calibration.devices.catalogue import device, known_devices
+from parasim_core.calibration.profiles.loading import read_profile, shipped_profiles
+from parasim_core.calibration.profiles.measured_file import profile_schema
+from parasim_core.calibration.profiles.self_check import checked_file
+from parasim_core.sim.errors import CostError, ScenarioError, nearest
+from parasim_core.sim.workload.architecture import architecture, catalogue_names
+from parasim_core.sim.workload.methods import METHODS, register_offered
+from parasim_core.train.runs.settings import json_schema
 
 PROFILE = "profile"
 """Name of the schema of measured profiles, which are no results of one command."""

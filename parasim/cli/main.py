@@ -12,7 +12,7 @@ from parasim import __version__
 from parasim.cli.commands import Commands
 from parasim.cli.guard import STATUSES, prepare_streams, status_of, values_of, without
 from parasim.cli.quiet import record, speaking
-from parasim.core.sim.support.deleted_results import noticing_deletions
+from parasim_core.sim.support.deleted_results import noticing_deletions
 
 _WITH_ALL = (
     "With all commands: --quiet (results and errors, nothing else), --verbose (also what is begun and done), "
@@ -62,7 +62,7 @@ def main() -> None:
         arguments, own_code = values_of("--import", arguments)
         with speaking(quiet, verbose, log_files[-1] if log_files else None, sys.argv[1:]):
             if own_code:
-                from parasim.core.sim.workload.own_code import name_own_code
+                from parasim_core.sim.workload.own_code import name_own_code
 
                 name_own_code(own_code)
             status = _run(arguments, debug=debug)

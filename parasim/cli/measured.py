@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from parasim.core.calibration.profiles.cost_terms import TERMS
-from parasim.core.calibration.profiles.measured_file import MeasuredFile
-from parasim.core.calibration.profiles.quality import POOR_MEDIAN_PCT, POOR_P95_PCT, HeldOut, doubt
 from parasim.sentences import say
 from parasim.text import console, plain_table
+from parasim_core.calibration.profiles.cost_terms import TERMS
+from parasim_core.calibration.profiles.measured_file import MeasuredFile
+from parasim_core.calibration.profiles.quality import POOR_MEDIAN_PCT, POOR_P95_PCT, HeldOut, doubt
 
 
 def print_explanation(file: MeasuredFile) -> None:

@@ -9,11 +9,11 @@ import typer
 from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, print_json, values_of
 from parasim.cli.progress import stages
 from parasim.contracts import stamped
-from parasim.core.calibration.memory.recipe import recipe_settings
 from parasim.footprints import Footprints, MemoryNeed, memory
 from parasim.planning.methods import scenario_of
 from parasim.sentences import say
 from parasim.text import amount, console, plain_table
+from parasim_core.calibration.memory.recipe import recipe_settings
 
 _PARTS = {
     "weights": ("weights",),

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.support.atomic_files import check_directory
 from parasim.trace import check_trace_path
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.support.atomic_files import check_directory
 
 Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What is printed.")]
 PlainFormat = Annotated[Literal["table", "json"], typer.Option("--format", help="What is printed.")]
@@ -82,7 +82,7 @@ def values_of(option: str, text: str | None) -> tuple[str, ...]:
     ScenarioError
         If it was given without a value.
     """
-    from parasim.core.sim.analysis.sweep import split_values
+    from parasim_core.sim.analysis.sweep import split_values
 
     values = split_values(text or "")
     if text is not None and not values:

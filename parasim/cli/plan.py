@@ -20,7 +20,6 @@ from parasim.cli.options import (
 )
 from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
-from parasim.core.sim.errors import DeadlineMissedError
 from parasim.deadlines import deadline_said
 from parasim.figures.look import USUAL, Look
 from parasim.outputs import planned
@@ -29,6 +28,7 @@ from parasim.planning.methods import scenario_of
 from parasim.public import plan as ask
 from parasim.sentences import grouped, say
 from parasim.text import console, plain_table
+from parasim_core.sim.errors import DeadlineMissedError
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from parasim.core.sim.errors import OutputError, ScenarioError
+from parasim_core.sim.errors import OutputError, ScenarioError
 
 
 class Speech(NamedTuple):

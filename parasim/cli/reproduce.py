@@ -14,10 +14,10 @@ from parasim.cli.options import Format, print_json
 from parasim.cli.pictures import draws
 from parasim.cli.quiet import note
 from parasim.contracts import stamped
-from parasim.core.calibration.paper.reproduce import Reproduction, reproduce
 from parasim.figures.look import USUAL, Look
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
+from parasim_core.calibration.paper.reproduce import Reproduction, reproduce
 
 
 @draws

@@ -22,10 +22,6 @@ from parasim.cli.options import (
     print_json,
 )
 from parasim.cli.pictures import draws
-from parasim.core.sim.analysis.messages import messages_of
-from parasim.core.sim.engine.lines import are_plain
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.errors import DeadlineMissedError
 from parasim.deadlines import deadline_said, read_within, times_of, times_said
 from parasim.figures.look import USUAL, Look
 from parasim.ignored import ignored_said
@@ -35,6 +31,10 @@ from parasim.outputs import leave_simulation, simulated
 from parasim.sentences import say
 from parasim.text import alike, amount, clock, console, origin, plain_table
 from parasim.trace import named, write_trace
+from parasim_core.sim.analysis.messages import messages_of
+from parasim_core.sim.engine.lines import are_plain
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.errors import DeadlineMissedError
 
 _WIDE = 100
 """Columns that a table with times and shares side by side needs."""

@@ -13,12 +13,12 @@ from parasim.cli.options import Overrides, PlainFormat, TraceFile, print_json, v
 from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.seeds import show_seeds
-from parasim.core.sim.errors import ScenarioError
 from parasim.extras import require_training
 from parasim.figures.look import USUAL, Look
 from parasim.outputs import trained
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
+from parasim_core.sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from parasim.training import TrainedComparison

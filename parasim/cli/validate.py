@@ -15,19 +15,19 @@ from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
 from parasim.contracts import stamped
-from parasim.core.calibration.profiles.points import in_layers
-from parasim.core.calibration.profiles.quality import doubt
-from parasim.core.sim.errors import CostError, ScenarioError, install_hint
 from parasim.figures.look import USUAL, Look
 from parasim.sentences import say
 from parasim.text import amount, clock, console, plain_table
+from parasim_core.calibration.profiles.points import in_layers
+from parasim_core.calibration.profiles.quality import doubt
+from parasim_core.sim.errors import CostError, ScenarioError, install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from parasim.core.calibration.devices.validation import Verdict
-    from parasim.core.calibration.transport.compare import KindSummary, TransportComparison
     from parasim.validation import ComputeValidation
+    from parasim_core.calibration.devices.validation import Verdict
+    from parasim_core.calibration.transport.compare import KindSummary, TransportComparison
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -106,8 +106,8 @@ def transport(
 
     Example: paraSim validate transport --out results/transport
     """
-    from parasim.core.calibration.transport.compare import compare, measured, summaries
-    from parasim.core.sim.support.atomic_files import write_rows
+    from parasim_core.calibration.transport.compare import compare, measured, summaries
+    from parasim_core.sim.support.atomic_files import write_rows
 
     comparisons = compare(measured(), traces)
     kinds = summaries(comparisons)
@@ -150,11 +150,11 @@ def devices(
 
     Example: paraSim validate devices
     """
-    from parasim.core.calibration.devices.published import read_rows, shipped_rows
+    from parasim_core.calibration.devices.published import read_rows, shipped_rows
 
     published = shipped_rows() if rows is None else read_rows(rows)
     try:
-        from parasim.core.calibration.devices.validation import summary, validate
+        from parasim_core.calibration.devices.validation import summary, validate
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
     verdicts = validate(published)

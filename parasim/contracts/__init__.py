@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from parasim import __version__
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.scenario import Scenario
 
 
 class Contract(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from parasim.contracts.shapes import Stamped
-from parasim.core.sim.scenario.fields import Section
+from parasim_core.sim.scenario.fields import Section
 
 
 class Model(Section):

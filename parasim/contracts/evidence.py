@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from parasim.contracts.shapes import OfScenario, Stamped
-from parasim.core.calibration.profiles.quality import Quality
-from parasim.core.sim.scenario.fields import Section
+from parasim_core.calibration.profiles.quality import Quality
+from parasim_core.sim.scenario.fields import Section
 
 
 class Cell(Section):

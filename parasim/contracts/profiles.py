@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from parasim.contracts.shapes import Stamped
-from parasim.core.calibration.measuring.plan import MeasuringPlan
-from parasim.core.calibration.profiles.measured_file import (
+from parasim_core.calibration.measuring.plan import MeasuringPlan
+from parasim_core.calibration.profiles.measured_file import (
     MeasuredDevice,
     MeasuredVersions,
     Merging,
     ProfileModel,
     StepFit,
 )
-from parasim.core.calibration.profiles.quality import HeldOut, Quality
+from parasim_core.calibration.profiles.quality import HeldOut, Quality
 
 
 class CalibrateResult(Stamped):

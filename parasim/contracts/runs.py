@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from parasim.contracts.shapes import Loose, OfScenario
-from parasim.core.sim.scenario.fields import Section
+from parasim_core.sim.scenario.fields import Section
 
 
 class Compute(Loose):

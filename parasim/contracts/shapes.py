@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from parasim.contracts import CONTRACTS
-from parasim.core.sim.scenario.fields import SchemaOfFields, Section
+from parasim_core.sim.scenario.fields import SchemaOfFields, Section
 
 
 class Stamped(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parasim.contracts.shapes import OfScenario, Stamped
-from parasim.core.sim.scenario.fields import Section
+from parasim_core.sim.scenario.fields import Section
 
 
 class Quality(Section):

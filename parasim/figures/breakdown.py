@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.engine.result import Result
 from parasim.figures import style
 from parasim.figures.bars import BarPart
 from parasim.figures.gantt_failures import REPAIR as FAILED
@@ -21,6 +20,7 @@ from parasim.figures.marks import fill, write
 from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
 from parasim.text import clock
+from parasim_core.sim.engine.result import Result
 
 PARTS = {
     "compute_s": BarPart("computing", style.COMPUTE),

@@ -23,8 +23,8 @@ from parasim.text import deadline_clock
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from parasim.core.sim.replay.conditions import Floats
     from parasim.planning.risk.random_runs import RandomRuns
+    from parasim_core.sim.replay.conditions import Floats
 
 # All lengths are in inches.
 _WIDTH, _HEIGHT, _FLAT = 5.0, 2.3, 0.62

@@ -15,7 +15,7 @@ from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
-    from parasim.core.calibration.devices.validation import Verdict
+    from parasim_core.calibration.devices.validation import Verdict
 
 _WIDTH = 6.4
 _PANELS = (("time", "s per step", 1.0, 0.3), ("memory", "GB", 1e9, 0.1))

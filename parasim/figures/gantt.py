@@ -13,10 +13,6 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parasim.core.sim.analysis.critical_path import CriticalPath
-from parasim.core.sim.analysis.failing import failures
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Interval, Kind, Span
 from parasim.figures import style
 from parasim.figures.gantt_failures import came_to_nothing, draw_deadlines, draw_failures, failure_keys
 from parasim.figures.gantt_rows import STRIP, Row, chart_rows
@@ -28,6 +24,10 @@ from parasim.figures.schedule import Schedule, piece_of_path, schedule, window
 from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError, TimeUnit
 from parasim.text import amount
+from parasim_core.sim.analysis.critical_path import CriticalPath
+from parasim_core.sim.analysis.failing import failures
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Interval, Kind, Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

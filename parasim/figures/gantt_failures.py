@@ -7,11 +7,11 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from parasim.core.sim.analysis.failing import Failure, What
-from parasim.core.sim.engine.timeline import SERVER, Interval, Kind
 from parasim.figures import style
 from parasim.figures.keys import Key
 from parasim.figures.schedule import Schedule
+from parasim_core.sim.analysis.failing import Failure, What
+from parasim_core.sim.engine.timeline import SERVER, Interval, Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from parasim.core.sim.analysis.failing import What
-from parasim.core.sim.engine.lines import Capacities, Level, Line
-from parasim.core.sim.engine.timeline import SERVER, Kind
-from parasim.core.sim.network.capacity import Varying
 from parasim.figures.schedule import Schedule
+from parasim_core.sim.analysis.failing import What
+from parasim_core.sim.engine.lines import Capacities, Level, Line
+from parasim_core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.network.capacity import Varying
 
 STRIP = 0.37
 """Height of the strip that a capacity is drawn in, as a multiple of the height of a client's row."""

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parasim.core.sim.errors import UnitError
-from parasim.core.sim.scenario.units import quantity
 from parasim.figures import style
 from parasim.figures.curves import between, dashes_on
 from parasim.figures.keys import Key
@@ -33,6 +31,8 @@ from parasim.figures.rows import (
 )
 from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
+from parasim_core.sim.errors import UnitError
+from parasim_core.sim.scenario.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parasim.core.sim.errors import nearest, shown, shown_path
-from parasim.core.sim.scenario.yaml_reading import read_yaml
-from parasim.core.sim.support.atomic_files import read_text
 from parasim.figures.style import NORMAL, FigureError
+from parasim_core.sim.errors import nearest, shown, shown_path
+from parasim_core.sim.scenario.yaml_reading import read_yaml
+from parasim_core.sim.support.atomic_files import read_text
 
 FORMATS = ("png", "svg", "pdf")
 _USUAL = ("png", "svg")

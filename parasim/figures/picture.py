@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.figures.look import Look, read_formats
+from parasim_core.sim.support.atomic_files import write_atomically
 
 _FORMATS = "png,svg,pdf"
 

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from parasim.core.sim.analysis.critical_path import Holder
-from parasim.core.sim.analysis.failing import Failure
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.lines import Capacities, Level, Line, access, lines, numbers
-from parasim.core.sim.engine.timeline import SERVER, Interval, Kind, Span
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.analysis.critical_path import Holder
+from parasim_core.sim.analysis.failing import Failure
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.lines import Capacities, Level, Line, access, lines, numbers
+from parasim_core.sim.engine.timeline import SERVER, Interval, Kind, Span
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.scenario.scenario import Scenario
 
 Piece = tuple[Span, float, float]
 """A piece of the critical path: whose span it belongs to, its start and end [s]."""

@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.figures import style
 from parasim.figures.keys import STROKE, SWATCH, Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import fill
+from parasim_core.sim.support.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from parasim.core.sim.errors import ParaSimError
+from parasim_core.sim.errors import ParaSimError
 
 COLUMN_WIDTH = 3.3
 """Width of a picture in one column of a two-column page [in]."""

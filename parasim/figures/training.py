@@ -18,7 +18,7 @@ from parasim.figures.style import FigureError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from parasim.core.train.data.partition import Partition
+    from parasim_core.train.data.partition import Partition
 
 # All lengths are in inches.
 _LEFT, _GUTTER, _HEIGHT, _STEP, _BELOW, _NARROW = 0.34, 0.28, 1.9, 2.6, 0.42, 5.0

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.core.calibration.transport.compare import TransportComparison
 from parasim.figures import style
 from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.parity import parity_axes, side_by_side
 from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
+from parasim_core.calibration.transport.compare import TransportComparison
 
 _WIDTH = 6.4
 _BAND = 0.15

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from parasim.core.sim.errors import brief
 from parasim.importing.figures import Client, Source, client_of
 from parasim.importing.measurement import public
+from parasim_core.sim.errors import brief
 
 
 @dataclass

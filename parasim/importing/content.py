@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.errors import shown_path
-from parasim.core.sim.scenario.safe_parsing import parse_json
-from parasim.core.sim.support.atomic_files import read_bytes
+from parasim_core.sim.errors import shown_path
+from parasim_core.sim.scenario.safe_parsing import parse_json
+from parasim_core.sim.support.atomic_files import read_bytes
 
 LARGEST_FILE = 16 * 2**20
 """Largest file that is read [B]: an hour of iperf3 with 5 streams, a trace of 2 million packets."""

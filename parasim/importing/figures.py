@@ -8,12 +8,12 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar, get_args
 
-from parasim.core.sim.errors import ScenarioError, shown_path
-from parasim.core.sim.network.loss import loss_limit
-from parasim.core.sim.network.transport import PACKET, SEGMENT
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.links import Transport
 from parasim.importing.measurement import Direction, Loss, Measurement, Rate, RoundTrip, Tool, bits, milliseconds
+from parasim_core.sim.errors import ScenarioError, shown_path
+from parasim_core.sim.network.loss import loss_limit
+from parasim_core.sim.network.transport import PACKET, SEGMENT
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.links import Transport
 
 CONTROLS: tuple[str, ...] = get_args(Transport.model_fields["control"].annotation)
 """Congestion controls that a scenario knows."""

@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.errors import OutputError, ScenarioError, brief, shown, shown_path
-from parasim.core.sim.scenario.safe_parsing import parse_yaml
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.atomic_files import check_directory, is_file, read_text, write_atomically
 from parasim.importing.figures import Client, Taken
 from parasim.importing.measurement import Direction, Rate
+from parasim_core.sim.errors import OutputError, ScenarioError, brief, shown, shown_path
+from parasim_core.sim.scenario.safe_parsing import parse_yaml
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.atomic_files import check_directory, is_file, read_text, write_atomically
 
 _FIRST_LINE = "# Links as they were measured, imported by `paraSim import links`."
 _HEAD = f"""{_FIRST_LINE}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from parasim.core.sim.errors import ScenarioError, brief, shown_path
 from parasim.importing import iperf, mahimahi, mtr, ping, speedtests, table
 from parasim.importing.content import Content, read_content
 from parasim.importing.measurement import Measurement
+from parasim_core.sim.errors import ScenarioError, brief, shown_path
 
 Reader = Callable[[Content], list[Measurement] | None]
 """Gives what a file says of each client, None if its format is another one; a ValueError says what is wrong in it."""

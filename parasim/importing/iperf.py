@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from parasim.core.sim.errors import brief
 from parasim.importing.content import Content
 from parasim.importing.measurement import (
     LARGEST_RATE,
@@ -29,6 +28,7 @@ from parasim.importing.measurement import (
     public,
     section,
 )
+from parasim_core.sim.errors import brief
 
 _REVERSE = "_bidir_reverse"
 """Ending of the names under which a test of both directions has what the server sends."""

@@ -9,10 +9,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from parasim.core.calibration.profiles.traced import TracedProfile, TracedSetting
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import ScenarioError, brief, shown_path
-from parasim.core.sim.support.atomic_files import read_bytes
+from parasim_core.calibration.profiles.traced import TracedProfile, TracedSetting
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import ScenarioError, brief, shown_path
+from parasim_core.sim.support.atomic_files import read_bytes
 
 _LARGEST = 2**30
 """Size of a trace that is read, unpacked [B]."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.errors import ScenarioError, shown, shown_path
-from parasim.core.sim.scenario.fields import is_one_line
-from parasim.core.sim.support.atomic_files import is_file
 from parasim.importing.clients import clients_of
 from parasim.importing.figures import Client, Source, Taken
 from parasim.importing.fleet import fleet_of, write_fleet
 from parasim.importing.formats import read_file
 from parasim.importing.measurement import Measurement
+from parasim_core.sim.errors import ScenarioError, shown, shown_path
+from parasim_core.sim.scenario.fields import is_one_line
+from parasim_core.sim.support.atomic_files import is_file
 
 _MOST_FILES = 10_000
 _PREFIX = re.compile(r"([^=]{1,200}?)(?::(up|down))?=(.+)", re.DOTALL)

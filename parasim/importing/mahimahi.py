@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.scenario.links import Traced
-from parasim.core.sim.scenario.trace_files import Trace, recorded
 from parasim.importing.content import Content
 from parasim.importing.measurement import Measurement, Rate, bits, checked_rate
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.scenario.links import Traced
+from parasim_core.sim.scenario.trace_files import Trace, recorded
 
 _LIKE_ONE = re.compile(r"[ \t]{0,9}\d{1,12}[ \t]{0,9}\n[ \t]{0,9}\d{1,12}[ \t]{0,9}(?:\n|$)")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from parasim.core.sim.errors import shown
-from parasim.core.sim.scenario.units import bandwidth, duration
+from parasim_core.sim.errors import shown
+from parasim_core.sim.scenario.units import bandwidth, duration
 
 Direction = Literal["uplink", "downlink"]
 LARGEST_RATE = bandwidth.largest / 10

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from parasim.core.sim.errors import brief
 from parasim.importing.content import Content
 from parasim.importing.measurement import Loss, Measurement, RoundTrip, checked_time, milliseconds, named, public
+from parasim_core.sim.errors import brief
 
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 # Every repetition is bounded, so that a hostile file takes no longer than others.

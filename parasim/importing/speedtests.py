@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from parasim.core.sim.errors import brief
 from parasim.importing.content import Content
 from parasim.importing.measurement import (
     Measurement,
@@ -19,6 +18,7 @@ from parasim.importing.measurement import (
     public,
     section,
 )
+from parasim_core.sim.errors import brief
 
 
 def read(content: Content) -> list[Measurement] | None:

@@ -11,10 +11,6 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from parasim.core.sim.errors import UnitError, brief, shown
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.links import Traced
-from parasim.core.sim.scenario.trace_files import recorded
 from parasim.importing.content import Content
 from parasim.importing.mahimahi import rate_of
 from parasim.importing.measurement import (
@@ -27,6 +23,10 @@ from parasim.importing.measurement import (
     checked_rate,
     milliseconds,
 )
+from parasim_core.sim.errors import UnitError, brief, shown
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.links import Traced
+from parasim_core.sim.scenario.trace_files import recorded
 
 _MEANINGS = {
     "name": ("name", "client", "client name", "site", "host", "hostname"),

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from parasim.core.sim.errors import OutputError, ParaSimError, ScenarioError, install_hint, nearest
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.atomic_files import read_text, write_json
-from parasim.core.train.runs.metrics import MetricsRow
 from parasim.loggers.run_logger import LoggedRun, Opener, RunLogger
+from parasim_core.sim.errors import OutputError, ParaSimError, ScenarioError, install_hint, nearest
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.atomic_files import read_text, write_json
+from parasim_core.train.runs.metrics import MetricsRow
 
 RECORD = "logged.json"
 _VALUES = ("train_loss", "eval_loss", "accuracy", "uploaded_bytes", "downloaded_bytes")

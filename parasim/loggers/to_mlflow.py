@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-from parasim.core.sim.errors import ParaSimError, brief
-from parasim.core.train.runs.fingerprint import flat
 from parasim.loggers.run_logger import LoggedRun, Scalars
+from parasim_core.sim.errors import ParaSimError, brief
+from parasim_core.train.runs.fingerprint import flat
 
 EXPERIMENT = "paraSim"
 _AT_ONCE, _LONGEST = 100, 500

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from parasim.core.sim.scenario.yaml_reading import to_yaml
 from parasim.loggers.run_logger import LoggedRun, Scalars
+from parasim_core.sim.scenario.yaml_reading import to_yaml
 
 
 class TensorBoardLogger:

@@ -6,8 +6,8 @@ import secrets
 
 import wandb
 
-from parasim.core.sim.errors import ParaSimError, brief
 from parasim.loggers.run_logger import LoggedRun, Scalars
+from parasim_core.sim.errors import ParaSimError, brief
 
 PROJECT = "paraSim"
 """Where runs go, unless ``WANDB_PROJECT`` names another project."""

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.frames import frame
 from parasim.figures.look import USUAL, Look
 from parasim.figures.picture import Picture, picture
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.frames import frame
 
 if TYPE_CHECKING:
     import pandas as pd

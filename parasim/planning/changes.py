@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.seconds import leaves
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.traces import mean_rate, scaled, varies, with_mean
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.seconds import leaves
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.traces import mean_rate, scaled, varies, with_mean
 
 
 def with_groups(scenario: Scenario, changes: Mapping[int, Mapping[str, object]]) -> Scenario:

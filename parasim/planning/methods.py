@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from parasim.api import Overrides, Source, load, set_up
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import Setup, simulate
-from parasim.core.sim.errors import ParaSimError, ScenarioError, nearest
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import METHODS, is_known
 from parasim.sentences import say
 from parasim.text import origin
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import Setup, simulate
+from parasim_core.sim.errors import ParaSimError, ScenarioError, nearest
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.methods import METHODS, is_known
 
 Methods = str | Sequence[str]
 """Names in a list, or with commas between them."""
@@ -120,7 +120,7 @@ def scenario_of(source: Source | None, set: Overrides = ()) -> Scenario:
         If it cannot be read, or an override names no field.
     """
     if source is None:
-        from parasim.core.calibration.paper.cells import PAPER_MODELS, paper_setting
+        from parasim_core.calibration.paper.cells import PAPER_MODELS, paper_setting
 
         # The paper's fewer rounds of full fine-tuning would not compare with those of the others.
         source = paper_setting(PAPER_MODELS[0])

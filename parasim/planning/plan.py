@@ -12,11 +12,6 @@ from itertools import chain
 
 from parasim.alike_bars import seen, share_seconds
 from parasim.api import Overrides, Source
-from parasim.core.sim.errors import ScenarioError, UnitError
-from parasim.core.sim.scenario.calendar import moment_after, written
-from parasim.core.sim.scenario.traces import links_of, varies
-from parasim.core.sim.scenario.units import quantity
-from parasim.core.sim.workload.methods import Trains
 from parasim.deadlines import read_within
 from parasim.ignored import ignored, not_adapted, unused_regions
 from parasim.memory_notes import memory_of, merged
@@ -34,6 +29,11 @@ from parasim.planning.methods import (
 from parasim.planning.search.quantities import WithValue, quantity_named
 from parasim.planning.search.waiting import WAITING, case_that_waits
 from parasim.sentences import say
+from parasim_core.sim.errors import ScenarioError, UnitError
+from parasim_core.sim.scenario.calendar import moment_after, written
+from parasim_core.sim.scenario.traces import links_of, varies
+from parasim_core.sim.scenario.units import quantity
+from parasim_core.sim.workload.methods import Trains
 
 _CONFIDENCE = 0.9
 """How sure an answer is to be, unless somebody says."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from parasim.contracts import STAMP
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.support.atomic_files import read_bytes, read_text
 from parasim.reporting.page import PagePicture
 from parasim.reporting.record import RECORD, Record
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.support.atomic_files import read_bytes, read_text
 
 _LONGEST = 60
 """Characters of what is wrong that a message repeats."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from parasim.core.sim.scenario.units import bandwidth
 from parasim.reporting.page import PageTable
 from parasim.sentences import say
 from parasim.text import amount, clock
+from parasim_core.sim.scenario.units import bandwidth
 
 _DIGITS = 12
 """Of a digest."""

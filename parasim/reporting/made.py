@@ -10,9 +10,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.scenario.yaml_reading import to_yaml
-from parasim.core.sim.support.atomic_files import check_directory, is_file, is_folder, write_atomically
 from parasim.reporting.charts import css_fill, inlined
 from parasim.reporting.files import ReportError, read_record
 from parasim.reporting.plans import about_plan
@@ -22,6 +19,9 @@ from parasim.reporting.sweeps import about_sweep
 from parasim.reporting.trainings import about_training
 from parasim.sentences import listed
 from parasim.text import amount, clock
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.scenario.yaml_reading import to_yaml
+from parasim_core.sim.support.atomic_files import check_directory, is_file, is_folder, write_atomically
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Record], Mapping[str, Any]]]] = {
     "explain": ("explanation.json", about_explanation),

@@ -11,8 +11,8 @@ from typing import Any
 
 from parasim import __version__
 from parasim.contracts import as_given, stamped
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.atomic_files import write_json
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.atomic_files import write_json
 
 RECORD = "reproduce.json"
 

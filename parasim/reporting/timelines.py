@@ -7,9 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from parasim.api import load
-from parasim.core.sim.analysis.failing import FILE, Failure, What
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.timeline import PART_COLUMNS, SERVER, Kind, Span
 from parasim.figures.gantt import draw_schedule
 from parasim.figures.schedule import piece_of_path, schedule, window
 from parasim.reporting.charts import chart
@@ -17,6 +14,9 @@ from parasim.reporting.files import ReportError, number, read_rows
 from parasim.reporting.page import PageChart, PageTable
 from parasim.reporting.record import Record
 from parasim.text import clock
+from parasim_core.sim.analysis.failing import FILE, Failure, What
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.timeline import PART_COLUMNS, SERVER, Kind, Span
 
 ROUNDS = 8
 """Rounds that are shown."""

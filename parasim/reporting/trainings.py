@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.core.train.runs.metrics import read_metrics
 from parasim.figures.bars import StackedBar
 from parasim.figures.training import LOSSES, draw_losses
 from parasim.reporting.charts import WALL_CLOCK, bar_chart, chart
@@ -15,6 +14,7 @@ from parasim.reporting.page import PageChart, PageTable
 from parasim.reporting.record import Record
 from parasim.reporting.timelines import timeline_chart
 from parasim.text import amount, clock
+from parasim_core.train.runs.metrics import read_metrics
 
 _TITLES = {"partition": "Who had which examples"}
 

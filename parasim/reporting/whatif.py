@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 
 from parasim.api import load, set_up
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.lines import access, are_plain, lines
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.replay.conditions import Variants, shared_or_varying
-from parasim.core.sim.replay.replay import Answers, Recording, record
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.seconds import given_batch_sizes, leaves
 from parasim.figures import style
 from parasim.figures.bars import BarPart
 from parasim.reporting.page import Slider, WhatIf, WhatIfBar
 from parasim.sentences import listed, say
 from parasim.sweeping import PAPER_METHODS
 from parasim.text import amount, origin_said
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.lines import access, are_plain, lines
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.replay.conditions import Variants, shared_or_varying
+from parasim_core.sim.replay.replay import Answers, Recording, record
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.seconds import given_batch_sizes, leaves
 
 FACTORS = 2.0 ** np.linspace(-2, 2, 17)
 """Multiples of the recorded bandwidths, from a quarter to four times."""

@@ -14,12 +14,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.support.atomic_files import check_directory, is_folder, write_atomically
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.support.atomic_files import check_directory, is_folder, write_atomically
 
 if TYPE_CHECKING:
-    from parasim.core.sim.analysis.critical_path import CriticalPath
-    from parasim.core.sim.engine.result import Result
+    from parasim_core.sim.analysis.critical_path import CriticalPath
+    from parasim_core.sim.engine.result import Result
 
 
 CHAKRA = ".et"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from parasim.core.sim.engine.timeline import Span
+from parasim_core.sim.engine.timeline import Span
 
 _MOST_CAUSES = 4
 """A client's span with more causes, at a barrier of many clients, gets an arrow only from the last of them to end."""

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import TIMELINE_CLIENTS, Result
-from parasim.core.sim.engine.timeline import SERVER, Kind, Span
-from parasim.core.sim.errors import OutputError, install_hint
-from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.trace import CHAKRA
 from parasim.trace.arrows import microseconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import TIMELINE_CLIENTS, Result
+from parasim_core.sim.engine.timeline import SERVER, Kind, Span
+from parasim_core.sim.errors import OutputError, install_hint
+from parasim_core.sim.support.atomic_files import write_atomically
 
 
 def require_chakra() -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 
-from parasim.core.sim.engine.lines import Capacities, Level, Line
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind, Span
-from parasim.core.sim.network.capacity import Varying
 from parasim.trace.arrows import microseconds
+from parasim_core.sim.engine.lines import Capacities, Level, Line
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind, Span
+from parasim_core.sim.network.capacity import Varying
 
 Levels = Iterator[tuple[str, int, float]]
 """Name of a counter, a time [us], and its value from then on [B/s]."""

@@ -15,16 +15,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any
 
-from parasim.core.sim.analysis.critical_path import CriticalPath
-from parasim.core.sim.analysis.failing import What, failures
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.lines import Level, Line, access, lines
-from parasim.core.sim.engine.result import TIMELINE_CLIENTS, Result
-from parasim.core.sim.engine.timeline import SERVER, Kind, Span
-from parasim.core.sim.errors import OutputError
 from parasim.figures.schedule import row_name
 from parasim.trace.arrows import Arrows, microseconds
 from parasim.trace.counters import capacity_levels, rate_levels
+from parasim_core.sim.analysis.critical_path import CriticalPath
+from parasim_core.sim.analysis.failing import What, failures
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.lines import Level, Line, access, lines
+from parasim_core.sim.engine.result import TIMELINE_CLIENTS, Result
+from parasim_core.sim.engine.timeline import SERVER, Kind, Span
+from parasim_core.sim.errors import OutputError
 
 _SERVER_PROCESS, _FIRST_CLIENT_PROCESS = 1, 2
 _TRACKS = {Kind.COMPUTE: "compute", Kind.UPLOAD: "uplink", Kind.DOWNLOAD: "downlink", Kind.AGGREGATE: "aggregate"}

@@ -16,11 +16,11 @@ from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.incidents import Closing
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Kind, Span
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.incidents import Closing
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Kind, Span
+from parasim_core.sim.scenario.scenario import Scenario
 
 
 class Holder(StrEnum):

@@ -15,18 +15,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parasim.core.sim.analysis.critical_path import CriticalPath, Holder, critical_path
-from parasim.core.sim.analysis.levers import Change, Lever, fails, with_change, with_shorter_latencies, with_wider_paths
-from parasim.core.sim.analysis.slack import slack
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.incidents import Closing
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import Setup, simulate
-from parasim.core.sim.engine.timeline import SERVER
-from parasim.core.sim.errors import EndedEarlyError
-from parasim.core.sim.replay.conditions import Variants
-from parasim.core.sim.replay.replay import Recording, record
+from parasim_core.sim.analysis.critical_path import CriticalPath, Holder, critical_path
+from parasim_core.sim.analysis.levers import Change, Lever, fails, with_change, with_shorter_latencies, with_wider_paths
+from parasim_core.sim.analysis.slack import slack
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.incidents import Closing
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import Setup, simulate
+from parasim_core.sim.engine.timeline import SERVER
+from parasim_core.sim.errors import EndedEarlyError
+from parasim_core.sim.replay.conditions import Variants
+from parasim_core.sim.replay.replay import Recording, record
 
 WORTH_A_CLAIM = 0.005
 """Share of the wall-clock that something must hold for its improvement to be worth a line."""

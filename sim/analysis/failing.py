@@ -7,12 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from parasim.core.sim.engine.fleet import opened_one_by_one
-from parasim.core.sim.engine.incidents import Closing
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Interval, Kind
-from parasim.core.sim.failures.population import Population
-from parasim.core.sim.support.atomic_files import write_rows
+from parasim_core.sim.engine.fleet import opened_one_by_one
+from parasim_core.sim.engine.incidents import Closing
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Interval, Kind
+from parasim_core.sim.failures.population import Population
+from parasim_core.sim.support.atomic_files import write_rows
 
 FILE = "failures.csv"
 COLUMNS = ("client", "what", "of", "round", "start_s", "end_s")

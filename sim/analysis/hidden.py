@@ -12,9 +12,9 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TypeVar
 
-from parasim.core.sim.analysis.critical_path import Holder, Piece, critical_path
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind, Span, Timeline
+from parasim_core.sim.analysis.critical_path import Holder, Piece, critical_path
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind, Span, Timeline
 
 Name = TypeVar("Name", bound=Hashable)
 

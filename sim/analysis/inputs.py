@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parasim.core.sim.replay.conditions import Floats, Variants
-from parasim.core.sim.replay.replay import Recording
-from parasim.core.sim.scenario.traces import mean_rate
+from parasim_core.sim.replay.conditions import Floats, Variants
+from parasim_core.sim.replay.replay import Recording
+from parasim_core.sim.scenario.traces import mean_rate
 
 ASSUMED_SPEED_BAND = 0.1
 """Of computing times whose error nobody knows."""

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import with_participants
-from parasim.core.sim.errors import EndedEarlyError
-from parasim.core.sim.replay.conditions import Floats, Variants
-from parasim.core.sim.replay.replay import Recording
-from parasim.core.sim.replay.simulate_variant import FasterCosts
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.traces import links_of, starts_at_random
-from parasim.core.sim.scenario.uncertainty import PARAMETERS, Jitter
-from parasim.core.sim.support.streams import stream
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import with_participants
+from parasim_core.sim.errors import EndedEarlyError
+from parasim_core.sim.replay.conditions import Floats, Variants
+from parasim_core.sim.replay.replay import Recording
+from parasim_core.sim.replay.simulate_variant import FasterCosts
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.traces import links_of, starts_at_random
+from parasim_core.sim.scenario.uncertainty import PARAMETERS, Jitter
+from parasim_core.sim.support.streams import stream
 
 QUANTITIES = ("speed", "uplink", "downlink")
 

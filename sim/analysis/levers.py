@@ -6,14 +6,14 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from parasim.core.sim.engine.aggregation import at_least
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.timeline import SERVER
-from parasim.core.sim.scenario.failures import AdaptiveDeadline
-from parasim.core.sim.scenario.links import Transport
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group, Participation
-from parasim.core.sim.scenario.traces import scaled
+from parasim_core.sim.engine.aggregation import at_least
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.timeline import SERVER
+from parasim_core.sim.scenario.failures import AdaptiveDeadline
+from parasim_core.sim.scenario.links import Transport
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group, Participation
+from parasim_core.sim.scenario.traces import scaled
 
 
 class Lever(StrEnum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from parasim.core.sim.analysis.critical_path import Holder, length, pieces_of, sharing_of
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
+from parasim_core.sim.analysis.critical_path import Holder, length, pieces_of, sharing_of
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
 
 
 def messages_of(result: Result) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parasim.core.sim.replay.conditions import Floats
+from parasim_core.sim.replay.conditions import Floats
 
 
 def quantile_ranks(samples: int, probability: float, confidence: float) -> tuple[int | None, int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from parasim.core.sim.engine.result import Result
+from parasim_core.sim.engine.result import Result
 
 
 def slack(result: Result) -> list[float]:

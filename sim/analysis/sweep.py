@@ -17,11 +17,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.scenario.reading import parse_value, plain_fields
-from parasim.core.sim.support.atomic_files import check_directory, read_text, write_atomically
-from parasim.core.sim.support.deleted_results import check_results, note_result
-from parasim.core.sim.support.worker_pool import cores, in_order
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.scenario.reading import parse_value, plain_fields
+from parasim_core.sim.support.atomic_files import check_directory, read_text, write_atomically
+from parasim_core.sim.support.deleted_results import check_results, note_result
+from parasim_core.sim.support.worker_pool import cores, in_order
 
 Row = dict[str, str]
 """One line of results.csv."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.errors import ScenarioError, shown
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.errors import ScenarioError, shown
 
 
 class Received(NamedTuple):

@@ -14,16 +14,16 @@ from operator import attrgetter
 
 import simpy
 
-from parasim.core.sim.engine.aggregation import Received
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.engine.message import ClientThread, Fetch, Message
-from parasim.core.sim.engine.server import Server
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.engine.world import Causes, World
-from parasim.core.sim.network.model import Port
-from parasim.core.sim.network.timing import EndOfInstant
-from parasim.core.sim.network.transfer import AccessLink
+from parasim_core.sim.engine.aggregation import Received
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.engine.message import ClientThread, Fetch, Message
+from parasim_core.sim.engine.server import Server
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.world import Causes, World
+from parasim_core.sim.network.model import Port
+from parasim_core.sim.network.timing import EndOfInstant
+from parasim_core.sim.network.transfer import AccessLink
 
 
 class Aggregator:

@@ -12,20 +12,20 @@ from collections.abc import Callable, Collection, Sequence
 
 import simpy
 
-from parasim.core.sim.engine.aggregation import Aggregation, AllExpected, Quorum
-from parasim.core.sim.engine.candidates import Candidates
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.opening import Admit, Awaiting, Chosen, TakePart
-from parasim.core.sim.engine.roster import Roster, named
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.selection import Everyone, Selection, Turns
-from parasim.core.sim.engine.world import Causes, Process
-from parasim.core.sim.failures.deadline import AdaptiveDeadline
-from parasim.core.sim.failures.dropout import Vanishing
-from parasim.core.sim.failures.interruptions import MOST_ATTEMPTS
-from parasim.core.sim.scenario.failures import AdaptiveDeadline as Adaptive
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Participation
+from parasim_core.sim.engine.aggregation import Aggregation, AllExpected, Quorum
+from parasim_core.sim.engine.candidates import Candidates
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.opening import Admit, Awaiting, Chosen, TakePart
+from parasim_core.sim.engine.roster import Roster, named
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.selection import Everyone, Selection, Turns
+from parasim_core.sim.engine.world import Causes, Process
+from parasim_core.sim.failures.deadline import AdaptiveDeadline
+from parasim_core.sim.failures.dropout import Vanishing
+from parasim_core.sim.failures.interruptions import MOST_ATTEMPTS
+from parasim_core.sim.scenario.failures import AdaptiveDeadline as Adaptive
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Participation
 
 
 class Attendance(Roster):

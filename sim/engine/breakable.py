@@ -10,14 +10,14 @@ from typing import Any
 
 import simpy
 
-from parasim.core.sim.engine.message import Message
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.engine.training import Training
-from parasim.core.sim.engine.world import Causes
-from parasim.core.sim.errors import EndedEarlyError
-from parasim.core.sim.failures.interruptions import MOST_ATTEMPTS
-from parasim.core.sim.network.timing import go_on
+from parasim_core.sim.engine.message import Message
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.engine.training import Training
+from parasim_core.sim.engine.world import Causes
+from parasim_core.sim.errors import EndedEarlyError
+from parasim_core.sim.failures.interruptions import MOST_ATTEMPTS
+from parasim_core.sim.network.timing import go_on
 
 
 class StoppedSite(Site):

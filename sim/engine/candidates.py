@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from parasim.core.sim.engine.aggregation import at_least
-from parasim.core.sim.engine.selection import Fraction, Listed, Selection, Turns
-from parasim.core.sim.failures.population import Population
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.streams import stream
+from parasim_core.sim.engine.aggregation import at_least
+from parasim_core.sim.engine.selection import Fraction, Listed, Selection, Turns
+from parasim_core.sim.failures.population import Population
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.streams import stream
 
 
 class Candidates:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.workload.blocks import Block
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.workload.blocks import Block
 
 
 class CostLearner:

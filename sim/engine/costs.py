@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.blocks import Block
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.blocks import Block
 
 
 class Cost(NamedTuple):

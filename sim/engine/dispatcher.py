@@ -13,11 +13,11 @@ from heapq import heappop, heappush
 from itertools import chain
 from typing import Any
 
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.roster import Roster, named
-from parasim.core.sim.engine.selection import Places
-from parasim.core.sim.engine.world import Causes, Process
-from parasim.core.sim.network.timing import after_delay
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.roster import Roster, named
+from parasim_core.sim.engine.selection import Places
+from parasim_core.sim.engine.world import Causes, Process
+from parasim_core.sim.network.timing import after_delay
 
 
 class Dispatcher(Roster):

@@ -8,19 +8,19 @@ from typing import Any, NamedTuple, cast
 
 import simpy
 
-from parasim.core.sim.engine.aggregator import Member
-from parasim.core.sim.engine.breakable import Breakable, Delivery, StoppedSite
-from parasim.core.sim.engine.incidents import Vanished
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.engine.message import Fetch, Message, Receiver, Upload
-from parasim.core.sim.engine.site import Thread
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.engine.training import Training
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.failures.dropout import Phase, Vanishing
-from parasim.core.sim.failures.interruptions import Interruptions
-from parasim.core.sim.network.model import Port
-from parasim.core.sim.network.transfer import AccessLink
+from parasim_core.sim.engine.aggregator import Member
+from parasim_core.sim.engine.breakable import Breakable, Delivery, StoppedSite
+from parasim_core.sim.engine.incidents import Vanished
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.engine.message import Fetch, Message, Receiver, Upload
+from parasim_core.sim.engine.site import Thread
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.engine.training import Training
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.failures.dropout import Phase, Vanishing
+from parasim_core.sim.failures.interruptions import Interruptions
+from parasim_core.sim.network.model import Port
+from parasim_core.sim.network.transfer import AccessLink
 
 _NEITHER: frozenset[bool] = frozenset()
 

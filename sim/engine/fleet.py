@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, count
 
-from parasim.core.sim.engine.selection import Everyone, Fraction, Listed, Selection, Turns
-from parasim.core.sim.engine.shape import Traits
-from parasim.core.sim.engine.timeline import SERVER
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.links import Region
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.traces import starts_at_random
-from parasim.core.sim.support.streams import stream
+from parasim_core.sim.engine.selection import Everyone, Fraction, Listed, Selection, Turns
+from parasim_core.sim.engine.shape import Traits
+from parasim_core.sim.engine.timeline import SERVER
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.links import Region
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.traces import starts_at_random
+from parasim_core.sim.support.streams import stream
 
 
 class Fleet:

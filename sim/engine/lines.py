@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.timeline import SERVER
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.scenario.links import Capacity
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.traces import capacity, links_of, varies
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.timeline import SERVER
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.scenario.links import Capacity
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.traces import capacity, links_of, varies
 
 OF_SITE, OF_REGION, OF_SERVER = 1, 2, 3
 """What tells the links of sites, regions and the server from those of clients, where a trace's start is drawn."""

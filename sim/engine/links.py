@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 import simpy
 
-from parasim.core.sim.engine.lines import OF_REGION, OF_SERVER, OF_SITE, both, site_name, site_of
-from parasim.core.sim.engine.timeline import SERVER
-from parasim.core.sim.network import star_network
-from parasim.core.sim.network.capacity import Course, Varying
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.model import Network, Port, Shared
-from parasim.core.sim.network.transport import Tcp, outages
-from parasim.core.sim.scenario.links import Region, SiteLine, Transport
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
+from parasim_core.sim.engine.lines import OF_REGION, OF_SERVER, OF_SITE, both, site_name, site_of
+from parasim_core.sim.engine.timeline import SERVER
+from parasim_core.sim.network import star_network
+from parasim_core.sim.network.capacity import Course, Varying
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.model import Network, Port, Shared
+from parasim_core.sim.network.transport import Tcp, outages
+from parasim_core.sim.scenario.links import Region, SiteLine, Transport
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
 
 
 class Access(NamedTuple):

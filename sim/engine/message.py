@@ -9,14 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.engine.server import Server
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.engine.world import Causes, World
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network.model import Port
-from parasim.core.sim.network.timing import go_on
-from parasim.core.sim.network.transfer import AccessLink, Transfer
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.engine.server import Server
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.world import Causes, World
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network.model import Port
+from parasim_core.sim.network.timing import go_on
+from parasim_core.sim.network.transfer import AccessLink, Transfer
 
 
 class Receiver(Protocol):

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import simpy
 
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.selection import Places
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.engine.world import Process
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.selection import Places
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.engine.world import Process
 
 T = TypeVar("T")
 Awaiting = Generator[simpy.Event, Any, T]

@@ -12,9 +12,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from parasim.core.sim.engine.incidents import Incidents
-from parasim.core.sim.engine.timeline import Kind, Span, Timeline
-from parasim.core.sim.errors import SimulationError
+from parasim_core.sim.engine.incidents import Incidents
+from parasim_core.sim.engine.timeline import Kind, Span, Timeline
+from parasim_core.sim.errors import SimulationError
 
 _KINDS = list(Kind)
 _PLACE = {kind: place for place, kind in enumerate(_KINDS)}

@@ -12,14 +12,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parasim.core.sim.engine.fleet import Fleet, opened_one_by_one
-from parasim.core.sim.engine.lines import Level, Line, are_plain, lines
-from parasim.core.sim.engine.server import LEFT_OVER
-from parasim.core.sim.engine.timeline import SERVER, Account, Interval, Kind, Timeline, account, write_csv
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.atomic_files import write_atomically
-from parasim.core.sim.support.collector import no_collection
-from parasim.core.sim.support.frames import frame
+from parasim_core.sim.engine.fleet import Fleet, opened_one_by_one
+from parasim_core.sim.engine.lines import Level, Line, are_plain, lines
+from parasim_core.sim.engine.server import LEFT_OVER
+from parasim_core.sim.engine.timeline import SERVER, Account, Interval, Kind, Timeline, account, write_csv
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.atomic_files import write_atomically
+from parasim_core.sim.support.collector import no_collection
+from parasim_core.sim.support.frames import frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 
 import simpy
 
-from parasim.core.sim.engine.fallible import Fallible, Hazard
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.errors import EndedEarlyError
-from parasim.core.sim.failures.population import Population
-from parasim.core.sim.network.timing import after_delay
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.engine.fallible import Fallible, Hazard
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.errors import EndedEarlyError
+from parasim_core.sim.failures.population import Population
+from parasim_core.sim.network.timing import after_delay
+from parasim_core.sim.scenario.scenario import Scenario
 
 _NAMED = 5
 """Clients that a message names."""

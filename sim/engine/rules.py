@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from parasim.core.sim.engine.learner import Update
+from parasim_core.sim.engine.learner import Update
 
 
 class Sizes(Protocol):

@@ -10,18 +10,18 @@ from typing import Any
 import simpy
 from simpy.core import EmptySchedule, StopSimulation
 
-from parasim.core.sim.engine.aggregator import Aggregator, Member
-from parasim.core.sim.engine.fallible import Fallible, FallibleMember
-from parasim.core.sim.engine.learner import Learner
-from parasim.core.sim.engine.message import Message
-from parasim.core.sim.engine.opening import Dispatching, RoundOpener
-from parasim.core.sim.engine.rules import Rules, Sizes
-from parasim.core.sim.engine.server import Server
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import SERVER, Kind, Timeline
-from parasim.core.sim.engine.world import Causes, Process, Signal, World
-from parasim.core.sim.errors import DeadLinkError, OverdueError, SimulationError
-from parasim.core.sim.network.model import Network, Port
+from parasim_core.sim.engine.aggregator import Aggregator, Member
+from parasim_core.sim.engine.fallible import Fallible, FallibleMember
+from parasim_core.sim.engine.learner import Learner
+from parasim_core.sim.engine.message import Message
+from parasim_core.sim.engine.opening import Dispatching, RoundOpener
+from parasim_core.sim.engine.rules import Rules, Sizes
+from parasim_core.sim.engine.server import Server
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import SERVER, Kind, Timeline
+from parasim_core.sim.engine.world import Causes, Process, Signal, World
+from parasim_core.sim.errors import DeadLinkError, OverdueError, SimulationError
+from parasim_core.sim.network.model import Network, Port
 
 _FEW = 1000
 """Up to so many processes that have ended are no matter."""

@@ -11,11 +11,11 @@ from typing import Protocol
 import numpy as np
 from simpy import Environment
 
-from parasim.core.sim.engine.aggregation import at_least
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.world import Causes, Signal
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.network.timing import EndOfInstant
+from parasim_core.sim.engine.aggregation import at_least
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.world import Causes, Signal
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.network.timing import EndOfInstant
 
 
 class Selection(Protocol):

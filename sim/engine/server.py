@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from parasim.core.sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
-from parasim.core.sim.engine.incidents import Closed, Closing
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.engine.timeline import SERVER, Kind
-from parasim.core.sim.engine.world import Causes, Process, Signal, World
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.network.timing import after_delay
+from parasim_core.sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
+from parasim_core.sim.engine.incidents import Closed, Closing
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.engine.world import Causes, Process, Signal, World
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.network.timing import after_delay
 
 Observer = Callable[[World, int], None]
 """Told the run and the number of the aggregation whenever one is done."""

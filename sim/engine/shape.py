@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.scenario.fields import Section
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.scenario.fields import Section
 
 
 class Params(Section):

@@ -10,32 +10,32 @@ from typing import Any
 
 import simpy
 
-from parasim.core.sim.engine.aggregator import Aggregator
-from parasim.core.sim.engine.attendance import Attendance
-from parasim.core.sim.engine.cost_learner import CostLearner
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.dispatcher import Dispatcher
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
-from parasim.core.sim.engine.learner import Learner
-from parasim.core.sim.engine.links import Access, Links
-from parasim.core.sim.engine.outline import Outline
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.rules import Rules
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.server import Observer
-from parasim.core.sim.engine.shape import Shape, Traits
-from parasim.core.sim.engine.timeline import Timeline
-from parasim.core.sim.errors import OverdueError, ScenarioError
-from parasim.core.sim.network.model import Port
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.traces import followed_traces
-from parasim.core.sim.support.collector import no_collection
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import Block, partition, partition_evenly
-from parasim.core.sim.workload.methods import METHODS, Method, Trains
-from parasim.core.sim.workload.payload import Payload, payload
-from parasim.core.sim.workload.schedule import CHOSEN_IN_TRAINING, UNKNOWN_MODEL_BLOCKS, block_schedule
+from parasim_core.sim.engine.aggregator import Aggregator
+from parasim_core.sim.engine.attendance import Attendance
+from parasim_core.sim.engine.cost_learner import CostLearner
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.dispatcher import Dispatcher
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
+from parasim_core.sim.engine.learner import Learner
+from parasim_core.sim.engine.links import Access, Links
+from parasim_core.sim.engine.outline import Outline
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.rules import Rules
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.server import Observer
+from parasim_core.sim.engine.shape import Shape, Traits
+from parasim_core.sim.engine.timeline import Timeline
+from parasim_core.sim.errors import OverdueError, ScenarioError
+from parasim_core.sim.network.model import Port
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.traces import followed_traces
+from parasim_core.sim.support.collector import no_collection
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import Block, partition, partition_evenly
+from parasim_core.sim.workload.methods import METHODS, Method, Trains
+from parasim_core.sim.workload.payload import Payload, payload
+from parasim_core.sim.workload.schedule import CHOSEN_IN_TRAINING, UNKNOWN_MODEL_BLOCKS, block_schedule
 
 DEFAULT_LAYERS_PER_BLOCK = 2.0
 

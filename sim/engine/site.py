@@ -12,12 +12,12 @@ from typing import ClassVar
 
 import simpy
 
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.engine.message import Fetch, Receiver, Upload
-from parasim.core.sim.engine.server import Server
-from parasim.core.sim.engine.training import Training
-from parasim.core.sim.engine.world import Causes, Process, World
-from parasim.core.sim.network.model import Port
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.engine.message import Fetch, Receiver, Upload
+from parasim_core.sim.engine.server import Server
+from parasim_core.sim.engine.training import Training
+from parasim_core.sim.engine.world import Causes, Process, World
+from parasim_core.sim.network.model import Port
 
 
 class Thread:

@@ -14,8 +14,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from parasim.core.sim.engine.incidents import Incidents
-from parasim.core.sim.support.frames import frame
+from parasim_core.sim.engine.incidents import Incidents
+from parasim_core.sim.support.frames import frame
 
 if TYPE_CHECKING:
     import pandas as pd

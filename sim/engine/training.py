@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import simpy
 from simpy.events import NORMAL
 
-from parasim.core.sim.engine.learner import Promise, Update
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.engine.world import Causes, World
+from parasim_core.sim.engine.learner import Promise, Update
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.world import Causes, World
 
 _COMPUTE = Kind.COMPUTE
 

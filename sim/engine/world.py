@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import simpy
 
-from parasim.core.sim.engine.learner import Learner, Update
-from parasim.core.sim.engine.rules import Rules, Sizes
-from parasim.core.sim.engine.timeline import Timeline
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.model import Network
-from parasim.core.sim.network.timing import EndOfInstant
+from parasim_core.sim.engine.learner import Learner, Update
+from parasim_core.sim.engine.rules import Rules, Sizes
+from parasim_core.sim.engine.timeline import Timeline
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.model import Network
+from parasim_core.sim.network.timing import EndOfInstant
 
 Process = Generator[simpy.Event, Any, None]
 Causes = tuple[int, ...]

@@ -15,8 +15,8 @@ from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-from parasim.core.sim.failures.marks import Marks
-from parasim.core.sim.scenario.calendar import seconds_between
+from parasim_core.sim.failures.marks import Marks
+from parasim_core.sim.scenario.calendar import seconds_between
 
 DAY = 86400.0
 """Period of day and night [s]."""

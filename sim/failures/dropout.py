@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from parasim.core.sim.support.streams import KeyedStream
+from parasim_core.sim.support.streams import KeyedStream
 
 Phase = Literal["download", "compute", "upload"]
 """What a client is at: fetching what it misses, computing, or sending its update."""

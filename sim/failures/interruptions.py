@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.failures.marks import Marks
-from parasim.core.sim.support.streams import Stream
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.failures.marks import Marks
+from parasim_core.sim.support.streams import Stream
 
 MOST_ATTEMPTS = 1_000
 """So often an update is begun anew before a run is given up."""

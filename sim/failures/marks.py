@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from itertools import accumulate
 
-from parasim.core.sim.support.streams import KeyedStream, Stream
+from parasim_core.sim.support.streams import KeyedStream, Stream
 
 PER_WINDOW = 4
 """Mean number of instants in a window."""

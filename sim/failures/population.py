@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from parasim.core.sim.failures.availability import DAY, Availability, DailySessions, RecordedSessions, Sessions
-from parasim.core.sim.failures.dropout import Dropouts
-from parasim.core.sim.failures.interruptions import Interruptions
-from parasim.core.sim.scenario.calendar import read_time, read_zone, seconds_of_day
-from parasim.core.sim.scenario.failures import Available, Dropout
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.sessions import recorded_sessions
+from parasim_core.sim.failures.availability import DAY, Availability, DailySessions, RecordedSessions, Sessions
+from parasim_core.sim.failures.dropout import Dropouts
+from parasim_core.sim.failures.interruptions import Interruptions
+from parasim_core.sim.scenario.calendar import read_time, read_zone, seconds_of_day
+from parasim_core.sim.scenario.failures import Available, Dropout
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.sessions import recorded_sessions
 
 T = TypeVar("T")
 _NOBODY: frozenset[int] = frozenset()

@@ -13,13 +13,13 @@ import math
 
 from simpy import Environment
 
-from parasim.core.sim.network.capacity import Course, Varying
-from parasim.core.sim.network.general import PathNetwork
-from parasim.core.sim.network.half_duplex import HalfDuplexTree
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.model import Network, Port
-from parasim.core.sim.network.transfer import Transfer
-from parasim.core.sim.network.tree import Tree
+from parasim_core.sim.network.capacity import Course, Varying
+from parasim_core.sim.network.general import PathNetwork
+from parasim_core.sim.network.half_duplex import HalfDuplexTree
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.model import Network, Port
+from parasim_core.sim.network.transfer import Transfer
+from parasim_core.sim.network.tree import Tree
 
 __all__ = [
     "Course", "HalfDuplexTree", "Link", "PathNetwork", "Port", "Transfer", "Tree", "Varying", "star_network",

@@ -6,10 +6,10 @@ import heapq
 import math
 from typing import Any
 
-from parasim.core.sim.network.access_rate import AccessRate, fixed_point
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.timing import CLOCK_SLACK
-from parasim.core.sim.network.transfer import Transfer
+from parasim_core.sim.network.access_rate import AccessRate, fixed_point
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.timing import CLOCK_SLACK
+from parasim_core.sim.network.transfer import Transfer
 
 
 class Access(AccessRate):

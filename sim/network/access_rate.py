@@ -7,11 +7,11 @@ import math
 import sys
 from typing import Any
 
-from parasim.core.sim.network.agenda import Entry
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.timing import AFTER
-from parasim.core.sim.network.transport import Connection
+from parasim_core.sim.network.agenda import Entry
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.timing import AFTER
+from parasim_core.sim.network.transport import Connection
 
 FIXED_POINT = 80
 """Sums of capacities are integers in units of 2**-80 B/s: adding and subtracting them never rounds."""

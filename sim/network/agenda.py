@@ -8,7 +8,7 @@ from bisect import insort
 from operator import itemgetter
 from typing import Any
 
-from parasim.core.sim.network.timing import AFTER
+from parasim_core.sim.network.timing import AFTER
 
 
 class _Nobody:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from parasim.core.sim.network.capacity import Course, Varying
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.transport import Connection
+from parasim_core.sim.network.capacity import Course, Varying
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.transport import Connection
 
 
 class Limits:

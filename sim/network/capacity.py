@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network.timing import CLOCK_SLACK
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network.timing import CLOCK_SLACK
 
 Floats = NDArray[np.float64]
 

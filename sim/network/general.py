@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy import Environment
 
-from parasim.core.sim.network.alone import Limits
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.filling import Floats, max_min_rates
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
-from parasim.core.sim.network.timing import AFTER, Alarm, EndOfInstant, Patience
-from parasim.core.sim.network.transfer import AccessLink, Transfer, deliver
-from parasim.core.sim.network.transport import Connection
+from parasim_core.sim.network.alone import Limits
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.filling import Floats, max_min_rates
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
+from parasim_core.sim.network.timing import AFTER, Alarm, EndOfInstant, Patience
+from parasim_core.sim.network.transfer import AccessLink, Transfer, deliver
+from parasim_core.sim.network.transport import Connection
 
 
 class Hop(NamedTuple):

@@ -12,15 +12,15 @@ from typing import cast
 
 from simpy import Environment
 
-from parasim.core.sim.network.access import Access, couple
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.general import PathNetwork
-from parasim.core.sim.network.levels import Branch
-from parasim.core.sim.network.model import DOWNLINK, UPLINK, Port, Shared
-from parasim.core.sim.network.transfer import AccessLink, Transfer
-from parasim.core.sim.network.transport import Connection
-from parasim.core.sim.network.tree import Tree
-from parasim.core.sim.network.trunk import Trunk
+from parasim_core.sim.network.access import Access, couple
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.general import PathNetwork
+from parasim_core.sim.network.levels import Branch
+from parasim_core.sim.network.model import DOWNLINK, UPLINK, Port, Shared
+from parasim_core.sim.network.transfer import AccessLink, Transfer
+from parasim_core.sim.network.transport import Connection
+from parasim_core.sim.network.tree import Tree
+from parasim_core.sim.network.trunk import Trunk
 
 
 class HalfDuplexTree(Tree):

@@ -7,12 +7,12 @@ import math
 import sys
 from typing import Any
 
-from parasim.core.sim.network.access import Access
-from parasim.core.sim.network.access_rate import FIXED_POINT, fixed_point
-from parasim.core.sim.network.agenda import LAST_ENTRY, Entry, first
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.timing import AFTER, CLOCK_SLACK
+from parasim_core.sim.network.access import Access
+from parasim_core.sim.network.access_rate import FIXED_POINT, fixed_point
+from parasim_core.sim.network.agenda import LAST_ENTRY, Entry, first
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.timing import AFTER, CLOCK_SLACK
 
 
 class Branch(Link):

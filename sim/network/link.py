@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
 
-from parasim.core.sim.network.capacity import Varying, rate_at
+from parasim_core.sim.network.capacity import Varying, rate_at
 
 
 class Link:

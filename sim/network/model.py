@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from simpy import Environment
 
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network.capacity import Varying, plain
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.transfer import AccessLink, Transfer
-from parasim.core.sim.network.transport import Connection
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network.capacity import Varying, plain
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.transfer import AccessLink, Transfer
+from parasim_core.sim.network.transport import Connection
 
 UPLINK, DOWNLINK = "the uplink", "the downlink"
 INGRESS, EGRESS = "the server's ingress", "the server's egress"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from simpy import Environment, Event, Process
 from simpy.events import EventPriority
 
-from parasim.core.sim.errors import DeadLinkError
+from parasim_core.sim.errors import DeadLinkError
 
 LAST = EventPriority(2)
 """Priority of events that come after all ordinary ones of the same time."""

@@ -11,12 +11,12 @@ from simpy import Environment, Event
 from simpy.core import SimTime
 from simpy.events import PENDING
 
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network.alone import alone_and_stalled
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.timing import CLOCK_SLACK, go_on
-from parasim.core.sim.network.transport import PACKET, SEGMENT, Connection
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network.alone import alone_and_stalled
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.timing import CLOCK_SLACK, go_on
+from parasim_core.sim.network.transport import PACKET, SEGMENT, Connection
 
 NEGLIGIBLE = 1e-9
 """Share of a transfer below which a delay by sharing is rounding."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from parasim.core.sim.network.capacity import Course, Varying
-from parasim.core.sim.network.loss import LEAST_TIMER, SHARPNESS, joined, loss_limit
+from parasim_core.sim.network.capacity import Course, Varying
+from parasim_core.sim.network.loss import LEAST_TIMER, SHARPNESS, joined, loss_limit
 
 if TYPE_CHECKING:
-    from parasim.core.sim.scenario.links import Transport
+    from parasim_core.sim.scenario.links import Transport
 
 
 class StartUp(NamedTuple):

@@ -23,15 +23,15 @@ from __future__ import annotations
 
 from typing import cast
 
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network.access import Access, couple
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.levels import Branch
-from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
-from parasim.core.sim.network.transfer import AccessLink
-from parasim.core.sim.network.transport import Connection
-from parasim.core.sim.network.trunk import Trunk
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network.access import Access, couple
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.levels import Branch
+from parasim_core.sim.network.link import Link
+from parasim_core.sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
+from parasim_core.sim.network.transfer import AccessLink
+from parasim_core.sim.network.transport import Connection
+from parasim_core.sim.network.trunk import Trunk
 
 
 class Tree(Network):

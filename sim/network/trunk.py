@@ -8,14 +8,14 @@ from typing import Any
 
 from simpy import Environment
 
-from parasim.core.sim.network.access import Access
-from parasim.core.sim.network.access_rate import FIXED_POINT, UNIT
-from parasim.core.sim.network.agenda import LAST_ENTRY, Agenda, Entry, first
-from parasim.core.sim.network.alone import Limits
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.levels import Branch
-from parasim.core.sim.network.timing import AFTER, CLOCK_SLACK, Alarm, EndOfInstant, Patience
-from parasim.core.sim.network.transfer import Transfer, deliver
+from parasim_core.sim.network.access import Access
+from parasim_core.sim.network.access_rate import FIXED_POINT, UNIT
+from parasim_core.sim.network.agenda import LAST_ENTRY, Agenda, Entry, first
+from parasim_core.sim.network.alone import Limits
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.levels import Branch
+from parasim_core.sim.network.timing import AFTER, CLOCK_SLACK, Alarm, EndOfInstant, Patience
+from parasim_core.sim.network.transfer import Transfer, deliver
 
 
 class Trunk(Branch):

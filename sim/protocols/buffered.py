@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from parasim.core.sim.engine.aggregation import Buffer, weight_of_stale
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.selection import Places
-from parasim.core.sim.engine.shape import Params, Shape, Traits
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.fields import Number, Whole
+from parasim_core.sim.engine.aggregation import Buffer, weight_of_stale
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.selection import Places
+from parasim_core.sim.engine.shape import Params, Shape, Traits
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.fields import Number, Whole
 
 
 class AsyncParams(Params):

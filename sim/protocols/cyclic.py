@@ -12,15 +12,15 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.shape import Params, Traits
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.scenario.fields import Number
-from parasim.core.sim.support.streams import stream
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.shape import Params, Traits
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.scenario.fields import Number
+from parasim_core.sim.support.streams import stream
 
 
 class CyclicParams(Params):

@@ -11,14 +11,14 @@ from functools import partial
 
 from pydantic import Field
 
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.shape import Params, Shape, Traits
-from parasim.core.sim.engine.site import Site, Thread
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.protocols.rolling import Rolling
-from parasim.core.sim.protocols.stages import Stage, Stages
-from parasim.core.sim.scenario.fields import Whole
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.shape import Params, Shape, Traits
+from parasim_core.sim.engine.site import Site, Thread
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.protocols.rolling import Rolling
+from parasim_core.sim.protocols.stages import Stage, Stages
+from parasim_core.sim.scenario.fields import Whole
 
 
 class OverlappedParams(Params):

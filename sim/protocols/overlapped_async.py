@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from parasim.core.sim.engine.shape import Traits
-from parasim.core.sim.engine.site import Site, Thread
-from parasim.core.sim.engine.training import Training
-from parasim.core.sim.engine.world import Process, Signal
-from parasim.core.sim.network.timing import after_delay
-from parasim.core.sim.protocols.buffered import Asynchronous, BufferedParams
+from parasim_core.sim.engine.shape import Traits
+from parasim_core.sim.engine.site import Site, Thread
+from parasim_core.sim.engine.training import Training
+from parasim_core.sim.engine.world import Process, Signal
+from parasim_core.sim.network.timing import after_delay
+from parasim_core.sim.protocols.buffered import Asynchronous, BufferedParams
 
 
 class OverlappedAsync(Asynchronous):

@@ -15,12 +15,12 @@ from operator import attrgetter
 
 import simpy
 
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.opening import TakePart
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.engine.world import Causes, Process, Signal
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.opening import TakePart
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.engine.world import Causes, Process, Signal
 
 Sites = frozenset[Site]
 _NOBODY: Sites = frozenset()

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.engine.world import Process, Signal
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.engine.world import Process, Signal
 
 Sites = frozenset[Site]
 _NOBODY: Sites = frozenset()

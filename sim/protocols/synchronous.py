@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.shape import Params, Shape, Traits
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Interval
-from parasim.core.sim.engine.world import Process
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.shape import Params, Shape, Traits
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Interval
+from parasim_core.sim.engine.world import Process
 
 P = TypeVar("P", bound=Params)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.engine.fleet import Fleet, opened_one_by_one
-from parasim.core.sim.errors import ScenarioError, nearest
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.traces import mean_rate, varies
+from parasim_core.sim.engine.fleet import Fleet, opened_one_by_one
+from parasim_core.sim.errors import ScenarioError, nearest
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.traces import mean_rate, varies
 
 Floats = NDArray[np.float64]
 

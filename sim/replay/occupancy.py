@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.engine.timeline import Kind, Span
-from parasim.core.sim.replay.conditions import Floats
+from parasim_core.sim.engine.timeline import Kind, Span
+from parasim_core.sim.replay.conditions import Floats
 
 _SLACK = 1e-11
 """Transfers that follow one another may seem to overlap by this share of the clock, by rounding."""

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind, Span
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind, Span
 
 Floats = NDArray[np.float64]
 

@@ -22,18 +22,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from parasim.core.sim.engine.cost_learner import CostLearner
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import Setup, simulate
-from parasim.core.sim.engine.timeline import Kind, Timeline
-from parasim.core.sim.network.transfer import NEGLIGIBLE
-from parasim.core.sim.replay.conditions import Conditions, Floats, Variants, shared_or_varying
-from parasim.core.sim.replay.occupancy import Crossing, messages_follow_one_another, never_exceeds
-from parasim.core.sim.replay.program import Program, RecordedTransfer, Term, compile_program
-from parasim.core.sim.replay.simulate_variant import simulate_changed
-from parasim.core.sim.support.worker_pool import cores, in_order
+from parasim_core.sim.engine.cost_learner import CostLearner
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import Setup, simulate
+from parasim_core.sim.engine.timeline import Kind, Timeline
+from parasim_core.sim.network.transfer import NEGLIGIBLE
+from parasim_core.sim.replay.conditions import Conditions, Floats, Variants, shared_or_varying
+from parasim_core.sim.replay.occupancy import Crossing, messages_follow_one_another, never_exceeds
+from parasim_core.sim.replay.program import Program, RecordedTransfer, Term, compile_program
+from parasim_core.sim.replay.simulate_variant import simulate_changed
+from parasim_core.sim.support.worker_pool import cores, in_order
 
 _BLOCK = 4096
 """What-ifs evaluated together: vectors of 32 KiB, long enough for numpy, and few enough bytes for the caches."""

@@ -7,17 +7,17 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from parasim.core.sim.engine.cost_learner import CostLearner
-from parasim.core.sim.engine.costs import Cost, Costs
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.engine.links import Access
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import Setup, simulate
-from parasim.core.sim.replay.conditions import Conditions
-from parasim.core.sim.scenario.traces import with_mean
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.sim.workload.payload import Payload
+from parasim_core.sim.engine.cost_learner import CostLearner
+from parasim_core.sim.engine.costs import Cost, Costs
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.engine.links import Access
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import Setup, simulate
+from parasim_core.sim.replay.conditions import Conditions
+from parasim_core.sim.scenario.traces import with_mean
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.sim.workload.payload import Payload
 
 
 def simulate_changed(setup: Setup, costs: Costs, counts: Mapping[int, int], conditions: Conditions) -> Result:

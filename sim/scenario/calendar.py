@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from parasim.core.sim.errors import shown
+from parasim_core.sim.errors import shown
 
 EXAMPLES = "2026-12-04T18:00, or with a time zone 2026-12-04T18:00 Europe/Berlin"
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

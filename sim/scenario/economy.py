@@ -10,8 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.fields import Bandwidth, Money, Name, Power, PriceOfTraffic, Section, Whole, is_number
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.fields import Bandwidth, Money, Name, Power, PriceOfTraffic, Section, Whole, is_number
 
 
 class Prices(Section):

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, StrictBool, Tag, model_validator
 
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.calendar import read_time
-from parasim.core.sim.scenario.fields import Duration, Number, OneLine, Section, TimeOfDay, Whole, Zone, quantity
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.calendar import read_time
+from parasim_core.sim.scenario.fields import Duration, Number, OneLine, Section, TimeOfDay, Whole, Zone, quantity
 
 Part = Annotated[float, *quantity(units.part, units.format_share, "80%")]
 """A share that may be all."""

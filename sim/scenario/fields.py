@@ -24,9 +24,9 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from parasim.core.sim.errors import nearest, shown
-from parasim.core.sim.scenario import calendar, units
-from parasim.core.sim.scenario.safe_parsing import MAX_DEPTH, TOO_DEEP, check_characters
+from parasim_core.sim.errors import nearest, shown
+from parasim_core.sim.scenario import calendar, units
+from parasim_core.sim.scenario.safe_parsing import MAX_DEPTH, TOO_DEEP, check_characters
 
 
 def quantity(read: units.QuantityKind, write: Callable[[float], str], example: str) -> tuple[Any, ...]:

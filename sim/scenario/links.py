@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from parasim.core.sim.errors import nearest, shown
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.fields import Duration, Name, Number, OneLine, Section, Size, Whole, quantity
+from parasim_core.sim.errors import nearest, shown
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.fields import Duration, Name, Number, OneLine, Section, Size, Whole, quantity
 
 Zero = Annotated[float, *quantity(units.bandwidth_or_zero, units.format_bandwidth, "0B/s")]
 

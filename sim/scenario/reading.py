@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.errors import ScenarioError, nearest, shown, shown_field
-from parasim.core.sim.scenario.fields import Section
-from parasim.core.sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.validation_messages import holds_names, meant, sections_at
-from parasim.core.sim.support.atomic_files import read_text
-from parasim.core.sim.workload.architecture import catalogue_names
-from parasim.core.sim.workload.methods import METHODS, with_parameter
+from parasim_core.sim.errors import ScenarioError, nearest, shown, shown_field
+from parasim_core.sim.scenario.fields import Section
+from parasim_core.sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.validation_messages import holds_names, meant, sections_at
+from parasim_core.sim.support.atomic_files import read_text
+from parasim_core.sim.workload.architecture import catalogue_names
+from parasim_core.sim.workload.methods import METHODS, with_parameter
 
 MAX_FILE_BYTES = 8 * 2**20
 MAX_TOML_BYTES = 2**20

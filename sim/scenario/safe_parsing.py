@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import date, time
 from typing import Any
 
-from parasim.core.sim.errors import brief, shown
+from parasim_core.sim.errors import brief, shown
 
 MAX_DEPTH = 20
 """Deepest nesting; a scenario needs five levels, its `train` section not many more."""
@@ -34,7 +34,7 @@ def parse_yaml(text: str) -> Any:
         If it is not well-formed or out of bounds, saying what is wrong and in which line.
     """
     # What is written in JSON or Python needs no YAML, whose import takes a command's first hundredth of a second.
-    from parasim.core.sim.scenario.yaml_reading import read_yaml
+    from parasim_core.sim.scenario.yaml_reading import read_yaml
 
     check_characters(text)
     return _parsed(lambda: read_yaml(text, MAX_DEPTH))

@@ -11,15 +11,15 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from parasim.core.sim.engine.shape import Params
-from parasim.core.sim.errors import ScenarioError, nearest, shown
-from parasim.core.sim.scenario import economy, failures, links, sections
-from parasim.core.sim.scenario.calendar import read_moment, seconds_of_day
-from parasim.core.sim.scenario.fields import Integer, Moment, Name, OneLine, PlainFields, SchemaOfFields, Section, Whole
-from parasim.core.sim.scenario.seconds import chosen, leaves
-from parasim.core.sim.scenario.uncertainty import Uncertainty
-from parasim.core.sim.scenario.validation_messages import validation_message
-from parasim.core.sim.workload.methods import METHODS, with_parameter
+from parasim_core.sim.engine.shape import Params
+from parasim_core.sim.errors import ScenarioError, nearest, shown
+from parasim_core.sim.scenario import economy, failures, links, sections
+from parasim_core.sim.scenario.calendar import read_moment, seconds_of_day
+from parasim_core.sim.scenario.fields import Integer, Moment, Name, OneLine, PlainFields, SchemaOfFields, Section, Whole
+from parasim_core.sim.scenario.seconds import chosen, leaves
+from parasim_core.sim.scenario.uncertainty import Uncertainty
+from parasim_core.sim.scenario.validation_messages import validation_message
+from parasim_core.sim.workload.methods import METHODS, with_parameter
 
 PLANNED: dict[str, Any] = {
     **dict.fromkeys(("prices", "power", "choices", "uncertainty"), True),

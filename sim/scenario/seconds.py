@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from parasim.core.sim.errors import CostError, nearest, shown
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.fields import Duration
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.errors import CostError, nearest, shown
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.fields import Duration
+from parasim_core.sim.workload.methods import METHODS
 
 Plain = Duration | tuple[Duration, ...] | tuple[tuple[Duration, ...], ...]
 """One for all, one per client, or rounds x clients [s]."""

@@ -16,15 +16,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from parasim.core.sim.engine.shape import Params
-from parasim.core.sim.errors import nearest, shown
-from parasim.core.sim.scenario.economy import Watts
-from parasim.core.sim.scenario.failures import Available, Deadline, Dropout, Failures, Outages, Part
-from parasim.core.sim.scenario.fields import Duration, Line, Money, Name, Number, OneLine, Section, Size, Whole, one_of
-from parasim.core.sim.scenario.links import Capacity, SiteLine, Transport
-from parasim.core.sim.scenario.seconds import Seconds, read_seconds
-from parasim.core.sim.scenario.uncertainty import Jitter, LinkJitter
-from parasim.core.sim.workload.methods import METHODS, is_known, with_parameter
+from parasim_core.sim.engine.shape import Params
+from parasim_core.sim.errors import nearest, shown
+from parasim_core.sim.scenario.economy import Watts
+from parasim_core.sim.scenario.failures import Available, Deadline, Dropout, Failures, Outages, Part
+from parasim_core.sim.scenario.fields import Duration, Line, Money, Name, Number, OneLine, Section, Size, Whole, one_of
+from parasim_core.sim.scenario.links import Capacity, SiteLine, Transport
+from parasim_core.sim.scenario.seconds import Seconds, read_seconds
+from parasim_core.sim.scenario.uncertainty import Jitter, LinkJitter
+from parasim_core.sim.workload.methods import METHODS, is_known, with_parameter
 
 
 def _with_its_parameters(value: Any) -> Params:

@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parasim.core.sim.errors import ScenarioError, shown, shown_path
-from parasim.core.sim.scenario.safe_parsing import parse_json
-from parasim.core.sim.support.atomic_files import read_bytes
+from parasim_core.sim.errors import ScenarioError, shown, shown_path
+from parasim_core.sim.scenario.safe_parsing import parse_json
+from parasim_core.sim.support.atomic_files import read_bytes
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file [B]."""

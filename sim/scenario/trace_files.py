@@ -17,11 +17,11 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from parasim.core.sim.errors import ScenarioError, brief, nearest, shown, shown_path
-from parasim.core.sim.network.capacity import Course
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.links import Traced
-from parasim.core.sim.support.atomic_files import read_bytes
+from parasim_core.sim.errors import ScenarioError, brief, nearest, shown, shown_path
+from parasim_core.sim.network.capacity import Course
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.links import Traced
+from parasim_core.sim.support.atomic_files import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np

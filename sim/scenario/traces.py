@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from parasim.core.sim.network.capacity import Course, Varying
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.links import Capacity, Steps, Traced
-from parasim.core.sim.scenario.sessions import recorded_sessions
-from parasim.core.sim.scenario.trace_files import recorded
-from parasim.core.sim.support.streams import stream
+from parasim_core.sim.network.capacity import Course, Varying
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.links import Capacity, Steps, Traced
+from parasim_core.sim.scenario.sessions import recorded_sessions
+from parasim_core.sim.scenario.trace_files import recorded
+from parasim_core.sim.support.streams import stream
 
 if TYPE_CHECKING:
-    from parasim.core.sim.scenario.scenario import Scenario
+    from parasim_core.sim.scenario.scenario import Scenario
 
 
 def capacity(link: Capacity | None, seed: int, *owner: int, clock: float | None = None) -> float | Varying:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from parasim.core.sim.scenario.fields import Section, is_number
+from parasim_core.sim.scenario.fields import Section, is_number
 
 # Bounds stand before the validator: after it, they would not reach the JSON Schema.
 Factor = Annotated[float, Field(ge=1e-3, le=1e3), BeforeValidator(is_number)]

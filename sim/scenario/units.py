@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from parasim.core.sim.errors import UnitError, shown
+from parasim_core.sim.errors import UnitError, shown
 
 LONGEST_TEXT = 60
 """Characters of the longest quantity."""

@@ -16,14 +16,14 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from parasim.core.sim.errors import nearest, shown, shown_field
+from parasim_core.sim.errors import nearest, shown, shown_field
 
 _MOST_LINES = 5
 
 
 @cache
 def _words() -> dict[str, str]:
-    text = resources.files("parasim.core.sim.scenario").joinpath("validation_messages.toml").read_text(encoding="utf-8")
+    text = resources.files("parasim_core.sim.scenario").joinpath("validation_messages.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 

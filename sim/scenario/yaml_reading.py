@@ -17,7 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, MappingStartEvent, SequenceStartEvent
 from ruamel.yaml.resolver import VersionedResolver
 
-from parasim.core.sim.errors import brief, shown
+from parasim_core.sim.errors import brief, shown
 
 MAX_NODES = 100_000
 """Most entries, counted with all aliases expanded: ten lines of aliases can stand for billions."""

@@ -14,8 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from parasim.core.sim.errors import OutputError, shown_path
-from parasim.core.sim.support.deleted_results import check_results, note_result, watch_folder
+from parasim_core.sim.errors import OutputError, shown_path
+from parasim_core.sim.support.deleted_results import check_results, note_result, watch_folder
 
 LARGEST_RESULT = 2**30
 """Largest file of results that is read again [B]."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from parasim.core.sim.errors import OutputError
+from parasim_core.sim.errors import OutputError
 
 
 class _Results:

@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parasim.core.sim.errors import EngineError, install_hint
-from parasim.core.sim.support.worker_pool import Collect, LocalPool, Run, Submit, using
-from parasim.core.sim.workload.methods import METHODS, Method
+from parasim_core.sim.errors import EngineError, install_hint
+from parasim_core.sim.support.worker_pool import Collect, LocalPool, Run, Submit, using
+from parasim_core.sim.workload.methods import METHODS, Method
 
 ATTEMPTS_AGAIN = 3
 """How often work is repeated whose worker died; one that dies every time is a fault of the work."""

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from parasim.core.sim.errors import OutputError
+from parasim_core.sim.errors import OutputError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from parasim.core.sim.errors import ScenarioError, nearest
-from parasim.core.sim.workload.architecture import Architecture, Linear
+from parasim_core.sim.errors import ScenarioError, nearest
+from parasim_core.sim.workload.architecture import Architecture, Linear
 
 HalfName = Literal["attention", "mlp"]
 

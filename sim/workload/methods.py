@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from parasim.core.sim.engine.shape import Shape, Traits
-from parasim.core.sim.errors import ScenarioError, nearest, shown
-from parasim.core.sim.protocols.buffered import Asynchronous, Buffered
-from parasim.core.sim.protocols.cyclic import Cyclic
-from parasim.core.sim.protocols.overlapped import Overlapped
-from parasim.core.sim.protocols.overlapped_async import OverlappedAsync
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.workload.own_code import import_own_code, offered
+from parasim_core.sim.engine.shape import Shape, Traits
+from parasim_core.sim.errors import ScenarioError, nearest, shown
+from parasim_core.sim.protocols.buffered import Asynchronous, Buffered
+from parasim_core.sim.protocols.cyclic import Cyclic
+from parasim_core.sim.protocols.overlapped import Overlapped
+from parasim_core.sim.protocols.overlapped_async import OverlappedAsync
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.workload.own_code import import_own_code, offered
 
 
 class Sends(Protocol):

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from parasim.core.sim.errors import ScenarioError, brief
+from parasim_core.sim.errors import ScenarioError, brief
 
 VARIABLE = "PARASIM_IMPORT"
 """Environment variable with what is to be imported, separated as in ``PATH``."""

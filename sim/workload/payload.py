@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.errors import ScenarioError, shown
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Compression
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import Block, lora_parameters
-from parasim.core.sim.workload.methods import Method, Trains
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.errors import ScenarioError, shown
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Compression
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import Block, lora_parameters
+from parasim_core.sim.workload.methods import Method, Trains
 
 
 def kept_values(fraction: float, values: float) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.streams import stream
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.streams import stream
 
 UNKNOWN_MODEL_BLOCKS = 16
 """Blocks assumed where neither a model nor `blocks.count` says how many: those of the paper's Llama 3-8B."""

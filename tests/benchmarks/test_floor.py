@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
-from parasim.core.calibration.devices.operators import Operator, Phase
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.operators import Operator, Phase
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.sim.workload.methods import Trains
 
 
 def test_half_of_attention_and_nothing_that_comes_once():

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from benchmarks import local_training, memory
-from parasim.core.sim.workload.architecture import from_config
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.train.models.building import random_model
+from parasim_core.sim.workload.architecture import from_config
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.train.models.building import random_model
 from parasim_demonstration.models import demo_config
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu_rows import rows_of
-from parasim.core.calibration.devices.published import PublishedRow, read_rows
-from parasim.core.calibration.devices.validation import validate
-from parasim.core.calibration.measuring.calibrate import fitted
-from parasim.core.sim.workload.architecture import catalogue_names
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.models.building import DEMO
+from parasim_core.calibration.devices.published import PublishedRow, read_rows
+from parasim_core.calibration.devices.validation import validate
+from parasim_core.calibration.measuring.calibrate import fitted
+from parasim_core.sim.workload.architecture import catalogue_names
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.models.building import DEMO
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
 
 SCRIPT = Path(gpu.__file__)

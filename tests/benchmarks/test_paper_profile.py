@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.paper_profile import fit
-from parasim.core.calibration.profiles.loading import read_profile
+from parasim_core.calibration.profiles.loading import read_profile
 
 
 def test_the_shipped_profile_is_what_the_fit_gives():

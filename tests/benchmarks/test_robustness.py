@@ -6,10 +6,10 @@ import pytest
 
 from benchmarks.robustness import Outcome, Study, interval
 from benchmarks.robustness_runs import STUDIES, Run, merged, rounds_within, scenario
-from parasim.core.sim.scenario.reading import read
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.runs.settings import TrainSettings
 from parasim.training import DEMONSTRATION
+from parasim_core.sim.scenario.reading import read
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.runs.settings import TrainSettings
 
 
 def outcome(*losses: float) -> Outcome:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from parasim.core.calibration.measuring.calibrate import fitted
-from parasim.core.calibration.measuring.plan import MeasuringPlan, planned_points
-from parasim.core.calibration.profiles.cost_terms import TERMS, Form, work
-from parasim.core.calibration.profiles.measured_file import (
+from parasim_core.calibration.measuring.calibrate import fitted
+from parasim_core.calibration.measuring.plan import MeasuringPlan, planned_points
+from parasim_core.calibration.profiles.cost_terms import TERMS, Form, work
+from parasim_core.calibration.profiles.measured_file import (
     MeasuredDevice,
     MeasuredFile,
     MeasuredVersions,
@@ -17,8 +17,8 @@ from parasim.core.calibration.profiles.measured_file import (
     StepSample,
     coefficients,
 )
-from parasim.core.calibration.profiles.points import StepPoint, Visit
-from parasim.core.sim.workload.architecture import Architecture, from_config
+from parasim_core.calibration.profiles.points import StepPoint, Visit
+from parasim_core.sim.workload.architecture import Architecture, from_config
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama",

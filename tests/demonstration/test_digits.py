@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parasim.core.sim.errors import ParaSimError
+from parasim_core.sim.errors import ParaSimError
 from parasim_demonstration.digits import read_digits
 
 

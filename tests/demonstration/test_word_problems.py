@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.train.data.answers import final_number
-from parasim.core.train.data.encoding import encode
-from parasim.core.train.data.formats import Example
-from parasim.core.train.data.template import Template
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.train.data.answers import final_number
+from parasim_core.train.data.encoding import encode
+from parasim_core.train.data.formats import Example
+from parasim_core.train.data.template import Template
 from parasim_demonstration.models import word_tokenizer
 from parasim_demonstration.word_problems import LARGEST_NUMBER, SOURCES, general_text, vocabulary, word_problems
 

@@ -17,8 +17,8 @@ from parasim.cli.commands import COMMANDS, load
 from parasim.cli.listing import PROFILE
 from parasim.contracts import CONTRACTS
 from parasim.contracts.shapes import contract_schema
-from parasim.core.calibration.profiles.measured_file import profile_schema
-from parasim.core.train.runs.settings import json_schema
+from parasim_core.calibration.profiles.measured_file import profile_schema
+from parasim_core.train.runs.settings import json_schema
 
 Schema = Mapping[str, Any]
 _SECTION = re.compile(r"^(?P<title>[A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)

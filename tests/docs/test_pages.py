@@ -13,7 +13,7 @@ from parasim.cli.commands import COMMANDS, load
 from parasim.cli.guard import STATUSES
 from parasim.cli.listing import PROFILE
 from parasim.contracts import CONTRACTS
-from parasim.core.sim.errors import OutputError
+from parasim_core.sim.errors import OutputError
 from tests.docs.pages import DOCS, PAGES, ROOT, rewritten
 from tests.docs.reference import REFERENCES
 

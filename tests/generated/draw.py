@@ -17,10 +17,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from parasim.core.calibration.devices.catalogue import known_devices
-from parasim.core.sim.workload.architecture import architecture, catalogue_names
-from parasim.core.sim.workload.methods import METHODS
-from parasim.core.train.runs.settings import json_schema
+from parasim_core.calibration.devices.catalogue import known_devices
+from parasim_core.sim.workload.architecture import architecture, catalogue_names
+from parasim_core.sim.workload.methods import METHODS
+from parasim_core.train.runs.settings import json_schema
 
 Data = dict[str, Any]
 Path = tuple[str | int, ...]

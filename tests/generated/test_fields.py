@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.calibration.profiles.loading import shipped_profiles
-from parasim.core.sim.errors import ParaSimError, SimulationError
-from parasim.core.sim.scenario.reading import plain_fields
-from parasim.core.sim.scenario.scenario import PLANNED
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.calibration.profiles.loading import shipped_profiles
+from parasim_core.sim.errors import ParaSimError, SimulationError
+from parasim_core.sim.scenario.reading import plain_fields
+from parasim_core.sim.scenario.scenario import PLANNED
+from parasim_core.sim.workload.methods import METHODS
 from tests.generated.draw import (
     MODELS,
     OTHER_SESSIONS,

@@ -17,13 +17,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import parasim
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.scenario.reading import load
-from parasim.core.sim.scenario.safe_parsing import parse_json, parse_yaml
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.yaml_reading import to_yaml
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.scenario.reading import load
+from parasim_core.sim.scenario.safe_parsing import parse_json, parse_yaml
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.yaml_reading import to_yaml
 from tests.generated.draw import SCHEMA, Data, Scenarios
 
 CASES = int(os.environ.get("PARASIM_CASES", "200"))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.scenario.reading import load
-from parasim.core.train.runs.settings import TrainSettings
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.scenario.reading import load
+from parasim_core.train.runs.settings import TrainSettings
 from tests.generated.draw import REGION, SCHEMA, Data, Path, resolved
 
 AROUND: Data = {

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind, Span
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind, Span
 from tests.oracles.plain_training import Batches, State, add, local_training, mean, overwrite
 
 Names = Callable[[Sequence[int]], list[str]]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from simpy import Environment, Event
 
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.network.model import Port
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.network.model import Port
 
 
 @dataclass

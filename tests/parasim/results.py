@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.planning.answer import Answer, Check, Plan
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.atomic_files import write_atomically
 from tests.parasim.command_line import run
 
 KINDS = ("simulate", "explain", "sweep", "plan", "train")

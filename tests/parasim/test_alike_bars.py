@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
+from parasim_core.sim.errors import ScenarioError
 
 GIVEN = {"model": "llama-3-8b", "rounds": 2, "fleet": [{"count": 2}], "compute": {"seconds": 3}}
 SIZED = GIVEN | {"payload": {"upload": "3MB"}}

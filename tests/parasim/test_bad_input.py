@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.scenario.safe_parsing import parse_yaml
+from parasim_core.sim.scenario.safe_parsing import parse_yaml
 from tests.parasim.command_line import refused
 
 PAPER = Path(__file__).parents[2] / "examples" / "paper.yaml"

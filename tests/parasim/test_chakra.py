@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.engine.timeline import Kind
 from parasim.trace import write_trace
+from parasim_core.sim.engine.timeline import Kind
 from tests.parasim.command_line import refused, run
 
 SCENARIO: dict[str, Any] = {

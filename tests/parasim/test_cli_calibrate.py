@@ -11,13 +11,13 @@ import jsonschema
 import pytest
 import torch
 
-from parasim.core.calibration.measuring import calibrate as calibration
-from parasim.core.calibration.measuring import measure, measured_model
-from parasim.core.calibration.measuring.measure import Measurer
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.workload.architecture import from_config
-from parasim.core.train.models.out_of_memory import DeviceMemoryError
-from parasim.core.train.runs.lock import locked
+from parasim_core.calibration.measuring import calibrate as calibration
+from parasim_core.calibration.measuring import measure, measured_model
+from parasim_core.calibration.measuring.measure import Measurer
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.workload.architecture import from_config
+from parasim_core.train.models.out_of_memory import DeviceMemoryError
+from parasim_core.train.runs.lock import locked
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, visit
 from tests.parasim.command_line import refused, run
 

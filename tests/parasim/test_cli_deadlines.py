@@ -15,8 +15,8 @@ import pytest
 
 from parasim import __version__
 from parasim.cli.guard import STATUSES, status_of
-from parasim.core.sim.errors import DeadlineMissedError, ParaSimError
-from parasim.core.train.update.local import DivergedError
+from parasim_core.sim.errors import DeadlineMissedError, ParaSimError
+from parasim_core.train.update.local import DivergedError
 from tests.parasim.command_line import Outcome, refused, run
 
 # 2 x (30 s of computing + 1 s up), and 1 s down between: 63 s.

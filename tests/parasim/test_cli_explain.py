@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.analysis.critical_path import Holder
-from parasim.core.sim.analysis.explain import HeldTime
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.scenario.sections import Group
 from parasim.explanation import explain, sentences, who
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.style import FigureError
+from parasim_core.sim.analysis.critical_path import Holder
+from parasim_core.sim.analysis.explain import HeldTime
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.scenario.sections import Group
 from tests.parasim.command_line import refused, run
 from tests.parasim.pictures import words
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from parasim.core.calibration.devices.catalogue import known_devices
-from parasim.core.sim.workload.architecture import catalogue_names
-from parasim.core.sim.workload.methods import METHODS
-from parasim.core.train.runs.settings import json_schema
+from parasim_core.calibration.devices.catalogue import known_devices
+from parasim_core.sim.workload.architecture import catalogue_names
+from parasim_core.sim.workload.methods import METHODS
+from parasim_core.train.runs.settings import json_schema
 from tests.parasim.command_line import run
 
 

@@ -13,9 +13,9 @@ import pytest
 
 import parasim
 from parasim.cli.plan import print_plan
-from parasim.core.sim.workload.methods import METHODS
 from parasim.planning.answer import Answer, Plan
 from parasim.text import deadline_clock
+from parasim_core.sim.workload.methods import METHODS
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import TIGHT
 

@@ -201,7 +201,7 @@ def test_a_sweep_goes_on_only_with_the_files_that_it_began_with(large: Path, tmp
     assert str(out) in refused("sweep", large, *link)
     assert (out / "results.csv").read_bytes() == before
     # And likewise with a profile of one's own.
-    measured = json.loads(resources.files("parasim.core.calibration").joinpath("profiles/paper-a100.json").read_text())
+    measured = json.loads(resources.files("parasim_core.calibration").joinpath("profiles/paper-a100.json").read_text())
     profile.write_text(json.dumps(measured))
     costs = ("--set", f"compute.profile={profile}", "--vary", "rounds=1,2", "--out", tmp_path / "other")
     large.write_text("model: llama-3-8b\n")

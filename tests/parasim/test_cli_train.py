@@ -225,13 +225,13 @@ def test_a_method_that_does_not_fit_is_refused_before_any_is_trained(tmp_path: P
 
 
 def test_the_demonstration_fits_its_methods():
-    from parasim.core.sim.engine.simulate import prepare
-    from parasim.core.sim.scenario import reading as scenario_file
-    from parasim.core.sim.scenario.scenario import Scenario
-    from parasim.core.train.runs.settings import TrainSettings
-    from parasim.core.train.runs.workbench import build
     from parasim.sweeping import PAPER_METHODS
     from parasim.training import DEMONSTRATION
+    from parasim_core.sim.engine.simulate import prepare
+    from parasim_core.sim.scenario import reading as scenario_file
+    from parasim_core.sim.scenario.scenario import Scenario
+    from parasim_core.train.runs.settings import TrainSettings
+    from parasim_core.train.runs.workbench import build
 
     scenarios = [Scenario.parse(scenario_file.read(DEMONSTRATION) | {"method": method}) for method in PAPER_METHODS]
     bench = build(scenarios[0], TrainSettings.parse(scenarios[0].train))

@@ -7,8 +7,8 @@ import io
 import json
 from pathlib import Path
 
-from parasim.core.calibration.transport.compare import compare, measured
 from parasim.figures.transport import draw_transport
+from parasim_core.calibration.transport.compare import compare, measured
 from tests.parasim.command_line import refused, run
 
 

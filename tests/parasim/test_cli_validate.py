@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from parasim.core.calibration.devices.published import read_rows
-from parasim.core.calibration.devices.validation import validate
-from parasim.core.calibration.measuring.calibrate import fitted, save
-from parasim.core.calibration.measuring.measure import Measurer
-from parasim.core.calibration.measuring.this_machine import this_device
-from parasim.core.calibration.profiles.cost_terms import work
-from parasim.core.calibration.profiles.points import StepPoint
-from parasim.core.sim.workload.methods import Trains
 from parasim.figures.devices import draw_devices
 from parasim.figures.style import FigureError
+from parasim_core.calibration.devices.published import read_rows
+from parasim_core.calibration.devices.validation import validate
+from parasim_core.calibration.measuring.calibrate import fitted, save
+from parasim_core.calibration.measuring.measure import Measurer
+from parasim_core.calibration.measuring.this_machine import this_device
+from parasim_core.calibration.profiles.cost_terms import work
+from parasim_core.calibration.profiles.points import StepPoint
+from parasim_core.sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, measured_file, visit
 from tests.parasim.command_line import refused, run
 
@@ -64,7 +64,7 @@ def updates_take(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def take(seconds: float) -> None:
         readings = itertools.count()
-        monkeypatch.setattr("parasim.core.train.update.local.now", lambda device: seconds * next(readings))
+        monkeypatch.setattr("parasim_core.train.update.local.now", lambda device: seconds * next(readings))
 
     return take
 

@@ -58,7 +58,7 @@ def test_a_sweep(lose: Lose, after: int, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(("after", "lose"), zip([1, 4, 7], LOSSES, strict=True))
 def test_a_training(lose: Lose, after: int, small_training: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from parasim.core.train.federated.learner import TorchLearner
+    from parasim_core.train.federated.learner import TorchLearner
 
     update, calls = TorchLearner.train, []
 
@@ -78,7 +78,7 @@ def test_a_training(lose: Lose, after: int, small_training: Path, tmp_path: Path
 
 
 def test_a_profile_that_is_deleted_while_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import parasim.core.calibration.measuring.calibrate as module
+    import parasim_core.calibration.measuring.calibrate as module
 
     write, calls = module.write_json, []
 

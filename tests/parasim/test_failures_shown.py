@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.analysis.failing import failures
-from parasim.core.sim.engine.result import Result
 from parasim.figures.gantt import draw_schedule
 from parasim.figures.gantt_failures import OUTAGE, REPAIR
 from parasim.figures.schedule import schedule, window
 from parasim.figures.sheet import svg_for_page
 from parasim.trace import write_trace
+from parasim_core.sim.analysis.failing import failures
+from parasim_core.sim.engine.result import Result
 from tests.parasim.command_line import run as command
 from tests.sim.analysis.test_failing_path import Run
 from tests.sim.engine import test_failing

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.timeline import Kind, Span
-from parasim.core.train.data.partition import split_by_label
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar, draw_bars
 from parasim.figures.gantt import draw_schedule
@@ -24,6 +22,8 @@ from parasim.figures.sheet import svg_for_page
 from parasim.figures.style import FigureError, format_time, text_width, time_unit
 from parasim.figures.training import draw_partition, draw_training
 from parasim.hiding import Hidden
+from parasim_core.sim.engine.timeline import Kind, Span
+from parasim_core.train.data.partition import split_by_label
 from tests.parasim.pictures import svg_of, texts, words
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.analysis.critical_path import critical_path
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Kind
-from parasim.core.sim.network.capacity import Course, Varying
 from parasim.figures.gantt import draw_schedule
 from parasim.figures.gantt_rows import Row, chart_rows
 from parasim.figures.schedule import Schedule, schedule, window
 from parasim.figures.sheet import svg_for_page
+from parasim_core.sim.analysis.critical_path import critical_path
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.network.capacity import Course, Varying
 from tests.sim.runs import simulated
 
 STEPS = {"steps": [[0, "10MB/s"], [5, "4MB/s"]], "period": 10}

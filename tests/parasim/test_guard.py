@@ -13,8 +13,8 @@ import parasim
 from parasim import Method, Trains, register
 from parasim.cli.guard import without
 from parasim.cli.main import main
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.workload.methods import METHODS
 from tests.parasim.command_line import Outcome, refused, run
 
 SMALL = """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
 from parasim.hiding import hiding_points
 from parasim.sweeping import numeric_axis
+from parasim_core.sim.errors import ScenarioError
 
 BASE = {
     "compute": {"seconds": 10},

@@ -10,11 +10,11 @@ import pytest
 from transformers import AutoConfig
 
 import parasim
-from parasim.core.calibration.measuring.calibrate import save
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.models.building import random_model
-from parasim.core.train.models.files import save_model
 from parasim.ignored import ignored_jitter
+from parasim_core.calibration.measuring.calibrate import save
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.models.building import random_model
+from parasim_core.train.models.files import save_model
 from parasim_demonstration.models import demonstration_tokenizer
 from tests.calibration.synthetic import CONFIG, file_that_is_off
 from tests.parasim.command_line import run

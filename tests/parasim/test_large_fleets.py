@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.explanation import explain, summary, who
 from parasim.planning.methods import Case
 from parasim.planning.search import hiding_points as search
 from parasim.planning.search.ranges import UNLIMITED
 from parasim.planning.search.representatives import OtherLinks
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.growth import exponent
 
 NEARLY_LINEAR = 1.2

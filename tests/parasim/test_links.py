@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.analysis.messages import messages_of
-from parasim.core.sim.engine.timeline import COLUMNS, Parts
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.links import link_rows, links_said, run_summary
+from parasim_core.sim.analysis.messages import messages_of
+from parasim_core.sim.engine.timeline import COLUMNS, Parts
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.parasim.command_line import run
 from tests.sim.runs import simulated
 

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.analysis.critical_path import critical_path
-from parasim.core.train.data.partition import split_by_label
 from parasim.figures import style
 from parasim.figures.breakdown import draw_breakdown
 from parasim.figures.confidence import draw_confidence
@@ -25,6 +23,8 @@ from parasim.figures.runtime import draw_runtime
 from parasim.figures.style import FigureError
 from parasim.figures.tornado import Panel, draw_tornado
 from parasim.figures.training import draw_partition, draw_training
+from parasim_core.sim.analysis.critical_path import critical_path
+from parasim_core.train.data.partition import split_by_label
 from tests.parasim.command_line import refused, run
 from tests.parasim.pictures import size_of, svg_of, texts, words
 from tests.parasim.test_figures import ROWS

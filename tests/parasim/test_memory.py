@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parasim
-from parasim.core.calibration.measuring.calibrate import fitted, save
-from parasim.core.sim.errors import CostError
 from parasim.explanation import sentences
 from parasim.memory_notes import merged
+from parasim_core.calibration.measuring.calibrate import fitted, save
+from parasim_core.sim.errors import CostError
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
 
 

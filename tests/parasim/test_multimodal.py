@@ -10,14 +10,14 @@ import torch
 from transformers import CONFIG_MAPPING
 
 import parasim
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
-from parasim.core.sim.workload.architecture import read_config
-from parasim.core.sim.workload.blocks import lora_parameters, partition
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.models.architecture import architecture_from_transformers
-from parasim.core.train.models.blocks import layer_list
-from parasim.core.train.models.building import random_model
-from parasim.core.train.models.files import load_model, save_model
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim_core.sim.workload.architecture import read_config
+from parasim_core.sim.workload.blocks import lora_parameters, partition
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.models.architecture import architecture_from_transformers
+from parasim_core.train.models.blocks import layer_list
+from parasim_core.train.models.building import random_model
+from parasim_core.train.models.files import load_model, save_model
 from parasim_demonstration.models import demonstration_tokenizer
 
 # Two layers of text, and towers of four, so that the longest list is the wrong one.

@@ -9,9 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import METHODS
 from parasim.figures.deadline import Deadline
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.changes import with_clients
@@ -19,6 +16,9 @@ from parasim.planning.methods import Case, by_method, scenario_of
 from parasim.planning.search import quantities, runtimes
 from parasim.planning.search.quantities import QUANTITIES
 from parasim.planning.search.ranges import batch_sizes
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.methods import METHODS
 from tests.sim.whatifs import scenarios
 
 # FedBCD: 4 rounds of 10 s, 4 uploads and 3 downloads of 100 MB: 40 s + 700 MB / bandwidth.

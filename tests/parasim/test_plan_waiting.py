@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.planning.answer import Answer
 from parasim.planning.search.waiting import WAITING
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 
 # Four clients that take 10, 20, 30 and 40 s, and 1 s up: a round of FedBCD with k of them takes 10 k + 1 s.

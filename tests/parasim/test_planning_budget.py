@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parasim
-from parasim.core.calibration.devices.catalogue import device
-from parasim.core.calibration.devices.prediction import SCALING_BAND, scale
-from parasim.core.sim.errors import CostError, ScenarioError
 from parasim.planning.answer import Plan
 from parasim.planning.cost.bill import HOUR, MONTH, Bill, bill
 from parasim.planning.cost.choices import Candidate, Given, Outcome
 from parasim.planning.cost.speeds import reference_step, relative_speed
 from parasim.planning.questions.budget import pareto_front
 from parasim.sentences import rounded
+from parasim_core.calibration.devices.catalogue import device
+from parasim_core.calibration.devices.prediction import SCALING_BAND, scale
+from parasim_core.sim.errors import CostError, ScenarioError
 from tests.parasim.command_line import refused, run
 
 # FedBCD, 2 rounds, 2 clients: 2 x 1800 s of computing, 2 uploads and a download of 100 s: 3900 s.
@@ -269,10 +269,10 @@ def test_speeds_are_ratios_of_predictions():
 
 
 def test_the_step_that_comes_along_is_the_traced_one():
-    shapes = pytest.importorskip("parasim.core.calibration.memory.shapes")
-    from parasim.core.calibration.devices.operators import one_step
-    from parasim.core.sim.workload.blocks import partition
-    from parasim.core.sim.workload.methods import Trains
+    shapes = pytest.importorskip("parasim_core.calibration.memory.shapes")
+    from parasim_core.calibration.devices.operators import one_step
+    from parasim_core.sim.workload.blocks import partition
+    from parasim_core.sim.workload.methods import Trains
 
     model = shapes.ShapeModel("llama-3-8b")
     blocks = partition(model.architecture, 2)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
 from parasim.planning import changes
 from parasim.planning.search.quantities import QUANTITIES
+from parasim_core.sim.errors import ScenarioError
 
 BASE: dict[str, Any] = {
     "model": "llama-3-8b",

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
 from parasim.planning.answer import Plan
 from parasim.planning.risk.random_runs import CERTAINTY
+from parasim_core.sim.errors import ScenarioError
 from tests.parasim.command_line import refused, run
 
 # One client, FedBCD, one round: computing C / factor, and an upload of 0 bytes: the wall-clock is the jitter's own.

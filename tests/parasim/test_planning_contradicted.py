@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.engine.shape import Traits
-from parasim.core.sim.protocols.buffered import Buffered
-from parasim.core.sim.replay.conditions import Variants
-from parasim.core.sim.replay.replay import record
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import METHODS
 from parasim.planning.answer import Plan
 from parasim.reporting.whatif import what_ifs
+from parasim_core.sim.engine.shape import Traits
+from parasim_core.sim.protocols.buffered import Buffered
+from parasim_core.sim.replay.conditions import Variants
+from parasim_core.sim.replay.replay import record
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.methods import METHODS
 from tests.sim.runs import prepared
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF, OwnFedBuff
 

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.figures.confidence import draw_confidence
 from parasim.figures.deadline import Deadline, draw_deadline
 from parasim.figures.pareto import draw_pareto
@@ -18,6 +17,7 @@ from parasim.figures.tornado import Bar, Panel, draw_tornado
 from parasim.planning.cost.bill import Bill
 from parasim.planning.cost.choices import Candidate, Given, Outcome
 from parasim.planning.risk.random_runs import RandomRuns
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.parasim.pictures import place, svg_of, texts
 
 

@@ -8,12 +8,12 @@ import pytest
 
 import parasim
 from parasim.api import set_up
-from parasim.core.sim.analysis.hidden import computed
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.errors import OverdueError
-from parasim.core.sim.scenario.reading import load
 from parasim.planning.search import work
 from parasim.planning.search.work import affordable
+from parasim_core.sim.analysis.hidden import computed
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.errors import OverdueError
+from parasim_core.sim.scenario.reading import load
 
 STEPS = {"steps": [["0s", "4MB/s"], ["5s", "1MB/s"]], "period": "9s"}
 BASE: dict[str, Any] = {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.protocols.overlapped import Overlapped
-from parasim.core.sim.protocols.synchronous import Synchronous
 from parasim.planning.answer import Plan
+from parasim_core.sim.protocols.overlapped import Overlapped
+from parasim_core.sim.protocols.synchronous import Synchronous
 
 REASON = "does not declare that who waits for whom is the same however long things take"
 # FedBCD: 40 s + 700 MB / bandwidth; ParaBlock, hidden from 20 MB/s on, 40 s + 100 MB / bandwidth.

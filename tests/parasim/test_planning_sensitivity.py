@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import parasim
-from parasim.core.sim.replay.conditions import Floats
 from parasim.planning.answer import Plan
 from parasim.planning.risk import sobol
+from parasim_core.sim.replay.conditions import Floats
 from tests.parasim.command_line import refused, run
 
 # FedBCD, 2 rounds of 10 s; 2 uploads and a download of 1 s: a sum, in which no two inputs meet.

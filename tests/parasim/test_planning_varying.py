@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.scenario.links import Steps
-from parasim.core.sim.scenario.reading import load
 from parasim.planning.changes import with_links
 from parasim.planning.cost.choices import candidates
 from parasim.planning.methods import Case
 from parasim.planning.search.representatives import with_only
 from parasim.reporting.whatif import FACTORS, what_ifs
+from parasim_core.sim.scenario.links import Steps
+from parasim_core.sim.scenario.reading import load
 
 STEPS = {"steps": [["0s", "4MB/s"], ["5s", "1MB/s"]], "period": "9s"}
 FIELDS: dict[str, Any] = {

@@ -11,12 +11,12 @@ import pytest
 
 import parasim
 from parasim.api import prepared, set_up
-from parasim.core.calibration.memory.allocations import Category
-from parasim.core.calibration.memory.fits import fits, least_memory
-from parasim.core.calibration.memory.peaks import traced_peak
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.costs import CostsByGroup
+from parasim_core.calibration.memory.allocations import Category
+from parasim_core.calibration.memory.fits import fits, least_memory
+from parasim_core.calibration.memory.peaks import traced_peak
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 from tests.train.tiny import CONFIG
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
 from parasim.methods import Synchronous
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.workload.methods import METHODS
 from tests.parasim.command_line import refused, run
 
 SMALL: dict[str, Any] = {
@@ -176,7 +177,7 @@ def test_what_does_not_say_its_bytes_is_refused(sends: Any):
 @pytest.mark.parametrize("size", [-1, float("nan"), float("inf"), "1MB", True])
 def test_what_says_no_number_of_bytes_is_refused(size: object, monkeypatch: pytest.MonkeyPatch):
     method = parasim.Method("odd", Synchronous, parasim.Trains.EVERYTHING, "", sends=_Weighs(size))
-    monkeypatch.setitem(parasim.core.sim.workload.methods.METHODS, "odd", method)
+    monkeypatch.setitem(METHODS, "odd", method)
     fields = {name: value for name, value in SMALL.items() if name != "payload"}
     with pytest.raises(ScenarioError, match="not a number of bytes"):
         parasim.simulate(fields | {"method": "odd"})
@@ -184,7 +185,7 @@ def test_what_says_no_number_of_bytes_is_refused(size: object, monkeypatch: pyte
 
 def test_a_payload_that_is_given_goes_before(monkeypatch: pytest.MonkeyPatch):
     method = parasim.Method("odd", Synchronous, parasim.Trains.EVERYTHING, "", sends=_Weighs(5e6))
-    monkeypatch.setitem(parasim.core.sim.workload.methods.METHODS, "odd", method)
+    monkeypatch.setitem(METHODS, "odd", method)
     assert parasim.simulate(SMALL | {"method": "odd"}).total("uploaded") == 2 * 2 * 1e6
 
 

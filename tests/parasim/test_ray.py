@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.support.ray_pool import RayPool
+from parasim_core.sim.support.ray_pool import RayPool
 from tests.parasim.command_line import refused, run
 from tests.parasim.test_failing_jobs import FAILING, VARIED
 
@@ -148,7 +148,7 @@ train: {data: {source: digits}, partition: {kind: iid}}
 
 @WITH_RAY
 def test_a_training_is_the_same_to_the_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from parasim.core.train.remote.ray_trainer import RayTrainer
+    from parasim_core.train.remote.ray_trainer import RayTrainer
 
     busy: list[int] = []
     submit = RayTrainer.submit

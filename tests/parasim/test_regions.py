@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.analysis.explain import explain
 from parasim.explanation import sentences
+from parasim_core.sim.analysis.explain import explain
 from tests.parasim.command_line import run
 from tests.parasim.test_trace import SECOND, arrows, check, traced
 from tests.sim.runs import prepared, simulated

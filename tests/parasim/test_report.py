@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from parasim import simulate
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar, draw_bars
 from parasim.figures.sheet import svg_for_page
 from parasim.reporting.charts import css_fill, inlined
 from parasim.reporting.made import page_about, report
 from parasim.reporting.whatif import FACTORS, what_ifs
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import TIGHT
 from tests.parasim.results import EVIL, KINDS, SMALL, make_results

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from parasim.api import costs_of
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.scenario import reading as scenario_file
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.architecture import architecture, from_config
 from parasim.training import DEMONSTRATION
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.scenario import reading as scenario_file
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.architecture import architecture, from_config
 from parasim_demonstration.models import demonstration_config
 
 

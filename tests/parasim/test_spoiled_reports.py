@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.errors import ParaSimError
 from parasim.reporting.made import page_about
+from parasim_core.sim.errors import ParaSimError
 from tests.parasim.command_line import refused, run
 from tests.parasim.results import KINDS, make_results
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import parasim
-from parasim.core.train.runs.checkpoint import saved_rounds
 from parasim.steering import when_reached
 from parasim.training import train
+from parasim_core.train.runs.checkpoint import saved_rounds
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import SMALL_TRAINING
 

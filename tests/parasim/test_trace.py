@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.analysis.critical_path import critical_path
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Kind, Timeline
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.network.capacity import Course, Varying
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.trace import write_events, write_trace, write_traces
 from parasim.trace.counters import capacity_levels
 from parasim.trace.events import Event, RunTrace
+from parasim_core.sim.analysis.critical_path import critical_path
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Kind, Timeline
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.network.capacity import Course, Varying
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 from tests.sim.runs import simulated
 from tests.sim.whatifs import scenarios

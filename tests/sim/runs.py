@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import Setup, prepare, simulate
-from parasim.core.sim.engine.timeline import Kind, Span
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import with_parameter
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import Setup, prepare, simulate
+from parasim_core.sim.engine.timeline import Kind, Span
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.methods import with_parameter
 
 DEFAULTS: dict[str, Any] = {
     "compute": {"seconds": 10},

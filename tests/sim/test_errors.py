@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import parasim.core.sim.errors
-from parasim.core.sim.errors import ParaSimError, UnitError, brief, install_hint, nearest, shown, shown_path
+import parasim_core.sim.errors
+from parasim_core.sim.errors import ParaSimError, UnitError, brief, install_hint, nearest, shown, shown_path
 
 LONG = ["x" * 10_000, "x " * 5000, "x\n" * 5000, "\x1b[31m" * 2000, "\u202e" * 5000]
 
@@ -42,5 +42,5 @@ def test_of_many_names_the_nearest_is_told_or_the_first():
 
 def test_what_is_missing_is_installed_as_the_rest_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert install_hint("this", "train") == "this needs the extra 'train': pip install -c constraints.txt -e '.[train]'"
-    monkeypatch.setattr(parasim.core.sim.errors, "__file__", str(tmp_path / "site-packages" / "sim" / "errors.py"))
+    monkeypatch.setattr(parasim_core.sim.errors, "__file__", str(tmp_path / "site-packages" / "sim" / "errors.py"))
     assert install_hint("this", "train") == "this needs the extra 'train': pip install 'parasim[train]'"

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.workload.methods import METHODS
 from tests.sim.runs import with_staleness
 
 

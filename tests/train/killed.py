@@ -24,10 +24,10 @@ import sklearn.model_selection  # noqa: F401
 import transformers
 from transformers import ViTForImageClassification  # noqa: F401
 
-from parasim.core.train.federated.learner import TorchLearner
-from parasim.core.train.runs.checkpoint import CheckpointError
-from parasim.core.train.runs.run import train_method  # noqa: F401
 from parasim.training import train
+from parasim_core.train.federated.learner import TorchLearner
+from parasim_core.train.runs.checkpoint import CheckpointError
+from parasim_core.train.runs.run import train_method  # noqa: F401
 
 SCENARIO: dict[str, Any] = {
     "rounds": 3,

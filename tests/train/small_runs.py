@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from parasim.core.sim.engine.costs import Costs, GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.data.partition import Partition
-from parasim.core.train.runs.run import Trained, train_method
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.workbench import Workbench
+from parasim_core.sim.engine.costs import Costs, GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.data.partition import Partition
+from parasim_core.train.runs.run import Trained, train_method
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.workbench import Workbench
 from tests.train.tiny import ARCHITECTURE, RandomTokens, tiny_model, weights
 
 Callback = Callable[..., None]

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import prepare, simulate
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.architecture import from_config
-from parasim.core.sim.workload.blocks import Block, partition
-from parasim.core.train.data.task import Batch, Evaluation
-from parasim.core.train.federated.learner import TorchLearner
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.update.local import LocalSettings
-from parasim.core.train.update.trained_part import trained_part
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import prepare, simulate
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.architecture import from_config
+from parasim_core.sim.workload.blocks import Block, partition
+from parasim_core.train.data.task import Batch, Evaluation
+from parasim_core.train.federated.learner import TorchLearner
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.update.local import LocalSettings
+from parasim_core.train.update.trained_part import trained_part
 from tests.oracles.plain_training import EPSILON
 
 CONFIG: dict[str, Any] = {

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from parasim.core.sim.errors import OutputError
+from parasim_core.sim.errors import OutputError
 from validation import __main__ as command
 from validation import history
 from validation.contest import Standing, contest

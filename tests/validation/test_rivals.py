@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from parasim.core.calibration.paper import cells as paper
-from parasim.core.calibration.paper.cells import CellComparison
-from parasim.core.calibration.profiles.loading import load_profile
-from parasim.core.calibration.profiles.published import PublishedProfile
+from parasim_core.calibration.paper import cells as paper
+from parasim_core.calibration.paper.cells import CellComparison
+from parasim_core.calibration.profiles.loading import load_profile
+from parasim_core.calibration.profiles.published import PublishedProfile
 from validation.case import Case, Work, of_result, of_simgrid
 from validation.contest import misranked
 from validation.references.simgrid import cases

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.support.streams import stream
-from parasim.core.train.data.evaluate import model_loss
-from parasim.core.train.data.partition import Partition
-from parasim.core.train.data.task import Batch, DataError
+from parasim_core.sim.support.streams import stream
+from parasim_core.train.data.evaluate import model_loss
+from parasim_core.train.data.partition import Partition
+from parasim_core.train.data.task import Batch, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor

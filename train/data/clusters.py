@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data.task import DataError
 
 _LARGEST_VOCABULARY = 20_000
 _TOPICS = 64

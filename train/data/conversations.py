@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from parasim.core.sim.errors import nearest, shown
-from parasim.core.train.data.examples import Example, JsonRow, checkable_number, label_of, text_of
-from parasim.core.train.data.frame import ASSISTANT, SYSTEM, USER, Message
-from parasim.core.train.data.task import DataError
+from parasim_core.sim.errors import nearest, shown
+from parasim_core.train.data.examples import Example, JsonRow, checkable_number, label_of, text_of
+from parasim_core.train.data.frame import ASSISTANT, SYSTEM, USER, Message
+from parasim_core.train.data.task import DataError
 
 _ROLES = {
     **dict.fromkeys(("system", "developer"), SYSTEM),

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from parasim.core.train.data.evaluate import IGNORED
-from parasim.core.train.data.formats import Example
-from parasim.core.train.data.task import DataError
-from parasim.core.train.data.template import Template
+from parasim_core.train.data.evaluate import IGNORED
+from parasim_core.train.data.formats import Example
+from parasim_core.train.data.task import DataError
+from parasim_core.train.data.template import Template
 
 
 @dataclass(frozen=True, slots=True)

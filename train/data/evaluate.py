@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from parasim.core.train.data.answers import final_number
-from parasim.core.train.data.task import Batch, DataError
+from parasim_core.train.data.answers import final_number
+from parasim_core.train.data.task import Batch, DataError
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from parasim.core.train.data.template import Template
+    from parasim_core.train.data.template import Template
 
 IGNORED = -100
 """Label of a position that takes no part in the loss."""

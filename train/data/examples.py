@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeAlias, TypeGuard
 
-from parasim.core.train.data.answers import final_number, marked_number, whole_number
-from parasim.core.train.data.frame import ASSISTANT, USER, Conversation, Message
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data.answers import final_number, marked_number, whole_number
+from parasim_core.train.data.frame import ASSISTANT, USER, Conversation, Message
+from parasim_core.train.data.task import DataError
 
 JsonRow: TypeAlias = "dict[str, Any]"
 

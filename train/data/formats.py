@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.errors import brief
-from parasim.core.sim.support.atomic_files import is_file, is_folder, read_text
-from parasim.core.train.data.examples import Example as Example
-from parasim.core.train.data.examples import JsonRow, keys_of
-from parasim.core.train.data.published import FORMATS as FORMATS
-from parasim.core.train.data.published import detected, named_columns, named_format
-from parasim.core.train.data.task import DataError
+from parasim_core.sim.errors import brief
+from parasim_core.sim.support.atomic_files import is_file, is_folder, read_text
+from parasim_core.train.data.examples import Example as Example
+from parasim_core.train.data.examples import JsonRow, keys_of
+from parasim_core.train.data.published import FORMATS as FORMATS
+from parasim_core.train.data.published import detected, named_columns, named_format
+from parasim_core.train.data.task import DataError
 
 MAX_FILE_BYTES = 4 * 2**30
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}

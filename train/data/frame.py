@@ -14,8 +14,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from parasim.core.sim.errors import shown
-from parasim.core.train.data.task import DataError
+from parasim_core.sim.errors import shown
+from parasim_core.train.data.task import DataError
 
 Message: TypeAlias = "tuple[str, str]"
 """Who speaks (`SYSTEM`, `USER` or `ASSISTANT`), and what is said."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from parasim.core.train.data.evaluate import evaluating
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data.evaluate import evaluating
+from parasim_core.train.data.task import DataError
 
 _TRIED = 4
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.support.atomic_files import write_atomically
-from parasim.core.sim.support.streams import stream
-from parasim.core.train.data.task import DataError
+from parasim_core.sim.support.atomic_files import write_atomically
+from parasim_core.sim.support.streams import stream
+from parasim_core.train.data.task import DataError
 
 
 @dataclass(frozen=True)

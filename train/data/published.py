@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
-from parasim.core.sim.errors import nearest
-from parasim.core.train.data.answers import marked_number
-from parasim.core.train.data.conversations import as_example
-from parasim.core.train.data.examples import (
+from parasim_core.sim.errors import nearest
+from parasim_core.train.data.answers import marked_number
+from parasim_core.train.data.conversations import as_example
+from parasim_core.train.data.examples import (
     Example,
     JsonRow,
     checkable_number,
@@ -22,7 +22,7 @@ from parasim.core.train.data.examples import (
     response_of,
     text_of,
 )
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data.task import DataError
 
 Format: TypeAlias = tuple[frozenset[str], Callable[[JsonRow], Example]]
 """Keys that a row must have, and the example that it is."""

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from parasim.core.sim.errors import ParaSimError
+from parasim_core.sim.errors import ParaSimError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from parasim.core.train.data.frame import ASSISTANT, PROBE, USER, Conversation, Frame, shared_length
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data.frame import ASSISTANT, PROBE, USER, Conversation, Frame, shared_length
+from parasim_core.train.data.task import DataError
 
 Marked: TypeAlias = "tuple[list[int], list[bool]]"
 """Token ids, and which of them are trained: as many, the last one among them."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from parasim.core.train.data.batching import Batching, PartitionedTask
-from parasim.core.train.data.encoding import Encoding, collate, collate_packed
-from parasim.core.train.data.evaluate import held_out_loss, model_loss, readable_tokens, right_answers
-from parasim.core.train.data.packing import packed
-from parasim.core.train.data.partition import Partition
-from parasim.core.train.data.task import Batch, DataError, Evaluation, Progress, silent
+from parasim_core.train.data.batching import Batching, PartitionedTask
+from parasim_core.train.data.encoding import Encoding, collate, collate_packed
+from parasim_core.train.data.evaluate import held_out_loss, model_loss, readable_tokens, right_answers
+from parasim_core.train.data.packing import packed
+from parasim_core.train.data.partition import Partition
+from parasim_core.train.data.task import Batch, DataError, Evaluation, Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor

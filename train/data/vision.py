@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.train.data.batching import Batching, PartitionedTask
-from parasim.core.train.data.evaluate import evaluating, model_loss
-from parasim.core.train.data.partition import Partition
-from parasim.core.train.data.task import Batch, Evaluation, Progress, silent
+from parasim_core.train.data.batching import Batching, PartitionedTask
+from parasim_core.train.data.evaluate import evaluating, model_loss
+from parasim_core.train.data.partition import Partition
+from parasim_core.train.data.task import Batch, Evaluation, Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor

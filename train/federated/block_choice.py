@@ -15,9 +15,9 @@ from typing import Protocol, overload
 
 import numpy as np
 
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.support.streams import stream
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.support.streams import stream
 
 EXPLORED = 0.1
 """Share of the draws of `ByChange` that all blocks have alike."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from parasim.core.sim.engine.learner import Update
-from parasim.core.train.models.blocks import Values
+from parasim_core.sim.engine.learner import Update
+from parasim_core.train.models.blocks import Values
 
 
 @dataclass

@@ -16,22 +16,22 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.learner import Promise, Update
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.train.data.task import Task
-from parasim.core.train.federated.block_choice import adaptive_schedule
-from parasim.core.train.federated.client import Client
-from parasim.core.train.federated.versions import BASE, Versions
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.update.aggregate import mean, overwriting, root_mean_square
-from parasim.core.train.update.compression import messages
-from parasim.core.train.update.jobs import Job, LocalTrainer, TrainerFactory
-from parasim.core.train.update.kept_optimizer import KeptOptimizer
-from parasim.core.train.update.local import DivergedError, LocalSettings, LocalUpdate, TrainingError
-from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.learner import Promise, Update
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.train.data.task import Task
+from parasim_core.train.federated.block_choice import adaptive_schedule
+from parasim_core.train.federated.client import Client
+from parasim_core.train.federated.versions import BASE, Versions
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.update.aggregate import mean, overwriting, root_mean_square
+from parasim_core.train.update.compression import messages
+from parasim_core.train.update.jobs import Job, LocalTrainer, TrainerFactory
+from parasim_core.train.update.kept_optimizer import KeptOptimizer
+from parasim_core.train.update.local import DivergedError, LocalSettings, LocalUpdate, TrainingError
+from parasim_core.train.update.trained_part import TrainedPart, TrainedStack
 
 
 class Trace(NamedTuple):

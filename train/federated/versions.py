@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 import torch
 from torch import Tensor
 
-from parasim.core.train.models.blocks import Part, Values
+from parasim_core.train.models.blocks import Part, Values
 
 BASE = -1
 """Version of an item that no round has renewed yet."""

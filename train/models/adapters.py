@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from parasim.core.sim.errors import ParaSimError, ScenarioError
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.blocks import targeted
-from parasim.core.train.models.blocks import Values, layer_list
-from parasim.core.train.models.matrices import Matrix, Renamed, matrices
-from parasim.core.train.models.packing import save_tensors
+from parasim_core.sim.errors import ParaSimError, ScenarioError
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.blocks import targeted
+from parasim_core.train.models.blocks import Values, layer_list
+from parasim_core.train.models.matrices import Matrix, Renamed, matrices
+from parasim_core.train.models.packing import save_tensors
 
 A, B = "lora_A.default.weight", "lora_B.default.weight"
 SCALING = 2.0

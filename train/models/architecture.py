@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from parasim.core.sim.errors import ArchitectureError, brief, nearest
-from parasim.core.sim.workload import architecture
-from parasim.core.sim.workload.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, read_config
-from parasim.core.train.models.blocks import decoders, halves_of, layer_list, output_embeddings
-from parasim.core.train.models.building import ModelError, model_class
-from parasim.core.train.models.matrices import Renamed, matrices
+from parasim_core.sim.errors import ArchitectureError, brief, nearest
+from parasim_core.sim.workload import architecture
+from parasim_core.sim.workload.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, read_config
+from parasim_core.train.models.blocks import decoders, halves_of, layer_list, output_embeddings
+from parasim_core.train.models.building import ModelError, model_class
+from parasim_core.train.models.matrices import Renamed, matrices
 
 
 def counted(name: str, config: Mapping[str, Any]) -> Architecture:

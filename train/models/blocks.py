@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
 
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.train.models.building import ModelError
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.train.models.building import ModelError
 
 Part = Mapping[str, nn.Parameter]
 Values = dict[str, Tensor]

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from parasim.core.sim.errors import ParaSimError, brief, nearest
-from parasim.core.train.models.out_of_memory import is_out_of_memory
+from parasim_core.sim.errors import ParaSimError, brief, nearest
+from parasim_core.train.models.out_of_memory import is_out_of_memory
 
 DEMO = "demo"
 SMOLLM2 = "smollm2-135m-instruct"

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from parasim.core.sim.support.atomic_files import is_file, is_folder
-from parasim.core.sim.workload.architecture import read_config
-from parasim.core.train.data.template import Template
-from parasim.core.train.models.building import (
+from parasim_core.sim.support.atomic_files import is_file, is_folder
+from parasim_core.sim.workload.architecture import read_config
+from parasim_core.train.data.template import Template
+from parasim_core.train.models.building import (
     DEMO,
     SMOLLM2,
     ModelError,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from parasim.core.sim.workload.architecture import Linear
+from parasim_core.sim.workload.architecture import Linear
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from parasim.core.sim.errors import ParaSimError
+from parasim_core.sim.errors import ParaSimError
 
 _Result = TypeVar("_Result")
 _SIGNS = ("out of memory", "ALLOC_FAILED")

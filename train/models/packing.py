@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from parasim.core.train.models.blocks import Values
+from parasim_core.train.models.blocks import Values
 
 
 def pack(content: object) -> NDArray[np.uint8]:

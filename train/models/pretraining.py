@@ -16,20 +16,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.streams import stream
-from parasim.core.train.data.encoding import collate, pack
-from parasim.core.train.data.task import Batch
-from parasim.core.train.data.text import TextTask
-from parasim.core.train.models.blocks import Values, install
-from parasim.core.train.models.building import DEMO, quiet
-from parasim.core.train.models.files import save_model
-from parasim.core.train.models.packing import apart, save_tensors
-from parasim.core.train.runs.checkpoint import vouch, vouched, whole_folder
-from parasim.core.train.runs.settings import PretrainingSettings, TrainSettings
-from parasim.core.train.runs.workbench import Workbench
-from parasim.core.train.update.local import LocalSettings, TrainingError, train_locally
-from parasim.core.train.update.pauses import Pauses
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.streams import stream
+from parasim_core.train.data.encoding import collate, pack
+from parasim_core.train.data.task import Batch
+from parasim_core.train.data.text import TextTask
+from parasim_core.train.models.blocks import Values, install
+from parasim_core.train.models.building import DEMO, quiet
+from parasim_core.train.models.files import save_model
+from parasim_core.train.models.packing import apart, save_tensors
+from parasim_core.train.runs.checkpoint import vouch, vouched, whole_folder
+from parasim_core.train.runs.settings import PretrainingSettings, TrainSettings
+from parasim_core.train.runs.workbench import Workbench
+from parasim_core.train.update.local import LocalSettings, TrainingError, train_locally
+from parasim_core.train.update.pauses import Pauses
 from parasim_demonstration.word_problems import general_text
 
 DEMONSTRATION = PretrainingSettings(steps=800, batch_size=16, learning_rate=3e-3)

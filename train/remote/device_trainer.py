@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from parasim.core.sim.errors import EngineError, ScenarioError
-from parasim.core.train.data.task import Task
-from parasim.core.train.federated.versions import BASE, Versions
-from parasim.core.train.models.packing import pack, unpack
-from parasim.core.train.remote.device_worker import JobRequest, Model, serve
-from parasim.core.train.update.jobs import Job
-from parasim.core.train.update.local import LocalSettings, LocalUpdate
-from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
+from parasim_core.sim.errors import EngineError, ScenarioError
+from parasim_core.train.data.task import Task
+from parasim_core.train.federated.versions import BASE, Versions
+from parasim_core.train.models.packing import pack, unpack
+from parasim_core.train.remote.device_worker import JobRequest, Model, serve
+from parasim_core.train.update.jobs import Job
+from parasim_core.train.update.local import LocalSettings, LocalUpdate
+from parasim_core.train.update.trained_part import TrainedPart, TrainedStack
 
 
 @dataclass(eq=False)

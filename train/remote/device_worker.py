@@ -12,15 +12,15 @@ from multiprocessing.connection import Connection
 import numpy as np
 import torch
 
-from parasim.core.sim.support.worker_pool import depend_on_parent
-from parasim.core.train.data.task import Batch
-from parasim.core.train.federated.versions import Versions
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.models.packing import pack, unpack
-from parasim.core.train.update.jobs import Job, do
-from parasim.core.train.update.local import LocalSettings, LocalUpdate
-from parasim.core.train.update.loss import Loss
-from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
+from parasim_core.sim.support.worker_pool import depend_on_parent
+from parasim_core.train.data.task import Batch
+from parasim_core.train.federated.versions import Versions
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.models.packing import pack, unpack
+from parasim_core.train.update.jobs import Job, do
+from parasim_core.train.update.local import LocalSettings, LocalUpdate
+from parasim_core.train.update.loss import Loss
+from parasim_core.train.update.trained_part import TrainedPart, TrainedStack
 
 
 @dataclass(frozen=True)

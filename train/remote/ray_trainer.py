@@ -20,16 +20,16 @@ from typing import Any
 
 import torch
 
-from parasim.core.sim.errors import EngineError
-from parasim.core.sim.support.ray_pool import ATTEMPTS_AGAIN, RayPool, original_error, worker_environment
-from parasim.core.sim.support.worker_pool import current_pool
-from parasim.core.train.data.task import Task
-from parasim.core.train.federated.versions import BASE, Versions
-from parasim.core.train.models.packing import pack, unpack
-from parasim.core.train.remote.worker import Caller, ItemVersion, JobRequest, do_job
-from parasim.core.train.update.jobs import Job
-from parasim.core.train.update.local import LocalSettings, LocalUpdate
-from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
+from parasim_core.sim.errors import EngineError
+from parasim_core.sim.support.ray_pool import ATTEMPTS_AGAIN, RayPool, original_error, worker_environment
+from parasim_core.sim.support.worker_pool import current_pool
+from parasim_core.train.data.task import Task
+from parasim_core.train.federated.versions import BASE, Versions
+from parasim_core.train.models.packing import pack, unpack
+from parasim_core.train.remote.worker import Caller, ItemVersion, JobRequest, do_job
+from parasim_core.train.update.jobs import Job
+from parasim_core.train.update.local import LocalSettings, LocalUpdate
+from parasim_core.train.update.trained_part import TrainedPart, TrainedStack
 
 
 @dataclass(frozen=True)

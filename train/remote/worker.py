@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parasim.core.sim.errors import EngineError
-from parasim.core.sim.support.ray_pool import WorkerEnvironment, adopt
-from parasim.core.train.federated.versions import BASE, Versions
-from parasim.core.train.models.packing import pack, unpack
-from parasim.core.train.update.jobs import do
-from parasim.core.train.update.local import LocalSettings
-from parasim.core.train.update.loss import Loss
-from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
+from parasim_core.sim.errors import EngineError
+from parasim_core.sim.support.ray_pool import WorkerEnvironment, adopt
+from parasim_core.train.federated.versions import BASE, Versions
+from parasim_core.train.models.packing import pack, unpack
+from parasim_core.train.update.jobs import do
+from parasim_core.train.update.local import LocalSettings
+from parasim_core.train.update.loss import Loss
+from parasim_core.train.update.trained_part import TrainedPart, TrainedStack
 
 ItemVersion = tuple[int, int]
 """A version of one of the server's items."""

@@ -22,11 +22,11 @@ from typing import Any
 
 from torch import Tensor
 
-from parasim.core.sim.errors import ParaSimError, shown
-from parasim.core.sim.support.atomic_files import read_text
-from parasim.core.sim.support.deleted_results import check_results, watch_folder
-from parasim.core.train.models.packing import apart, save_tensors
-from parasim.core.train.runs.metrics import MetricsRow
+from parasim_core.sim.errors import ParaSimError, shown
+from parasim_core.sim.support.atomic_files import read_text
+from parasim_core.sim.support.deleted_results import check_results, watch_folder
+from parasim_core.train.models.packing import apart, save_tensors
+from parasim_core.train.runs.metrics import MetricsRow
 
 FORMAT = 7
 _PREFIX = "round-"

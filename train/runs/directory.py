@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.errors import OutputError, shown
-from parasim.core.sim.support.atomic_files import read_text, write_json
+from parasim_core.sim.errors import OutputError, shown
+from parasim_core.sim.support.atomic_files import read_text, write_json
 
 RECORD = "settings.json"
 _FORMAT = 2

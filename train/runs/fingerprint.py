@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from parasim.core.sim.scenario.scenario import PLANNED, Scenario
-from parasim.core.sim.scenario.traces import followed_traces
-from parasim.core.sim.workload.methods import METHODS, Trains
-from parasim.core.train.runs.settings import RECIPE, TrainSettings
-from parasim.core.train.runs.workbench import Workbench
+from parasim_core.sim.scenario.scenario import PLANNED, Scenario
+from parasim_core.sim.scenario.traces import followed_traces
+from parasim_core.sim.workload.methods import METHODS, Trains
+from parasim_core.train.runs.settings import RECIPE, TrainSettings
+from parasim_core.train.runs.workbench import Workbench
 
 Fields = dict[str, Any]
 _DEFAULTS = TrainSettings.model_fields

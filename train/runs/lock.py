@@ -9,8 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.support.deleted_results import watch_folder
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.support.deleted_results import watch_folder
 
 _NAME = ".lock"
 

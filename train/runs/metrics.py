@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.support.atomic_files import read_text, write_rows
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.support.atomic_files import read_text, write_rows
 
 METRICS = (
     "method",

@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.engine.world import World
-from parasim.core.train.federated.learner import TorchLearner
-from parasim.core.train.runs.checkpoint import Checkpoint, save, saved_rounds
-from parasim.core.train.runs.metrics import MetricsRow
-from parasim.core.train.runs.resume import state
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.update.local import DivergedError
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.world import World
+from parasim_core.train.federated.learner import TorchLearner
+from parasim_core.train.runs.checkpoint import Checkpoint, save, saved_rounds
+from parasim_core.train.runs.metrics import MetricsRow
+from parasim_core.train.runs.resume import state
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.update.local import DivergedError
 
 
 class TargetReached(Exception):  # noqa: N818 - what is wanted is no error

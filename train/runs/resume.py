@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parasim.core.train.federated.block_choice import RoundReport
-from parasim.core.train.federated.learner import TorchLearner, Trace
-from parasim.core.train.federated.versions import BASE
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.update.trained_part import TrainedStack
+from parasim_core.train.federated.block_choice import RoundReport
+from parasim_core.train.federated.learner import TorchLearner, Trace
+from parasim_core.train.federated.versions import BASE
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.update.trained_part import TrainedStack
 
 Record = dict[str, Any]
 

@@ -10,31 +10,31 @@ from typing import Any, cast
 
 import torch
 
-from parasim.core.sim.engine.costs import Costs, GivenSeconds
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import Setup, prepare, simulate
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.deleted_results import check_results, note_result
-from parasim.core.train.data.task import Task
-from parasim.core.train.federated.learner import TorchLearner, Trace
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.models.files import save_model
-from parasim.core.train.models.four_bits import dequantize
-from parasim.core.train.models.out_of_memory import free_memory
-from parasim.core.train.remote.device_trainer import DeviceWorkers
-from parasim.core.train.remote.ray_trainer import ClusterWorkers
-from parasim.core.train.runs.checkpoint import Checkpoint, CheckpointError, load, saved_rounds
-from parasim.core.train.runs.fingerprint import fingerprint
-from parasim.core.train.runs.metrics import MetricsRow
-from parasim.core.train.runs.recorder import Recorder, TargetReached, best_round, last_alike, reaches
-from parasim.core.train.runs.resume import restore
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.workbench import Workbench
-from parasim.core.train.update.jobs import LocalTrainer
-from parasim.core.train.update.local import LocalSettings, TrainingError
-from parasim.core.train.update.loss import Loss, Mixed
-from parasim.core.train.update.trained_part import TrainedStack, trained_part
+from parasim_core.sim.engine.costs import Costs, GivenSeconds
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import Setup, prepare, simulate
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.deleted_results import check_results, note_result
+from parasim_core.train.data.task import Task
+from parasim_core.train.federated.learner import TorchLearner, Trace
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.models.files import save_model
+from parasim_core.train.models.four_bits import dequantize
+from parasim_core.train.models.out_of_memory import free_memory
+from parasim_core.train.remote.device_trainer import DeviceWorkers
+from parasim_core.train.remote.ray_trainer import ClusterWorkers
+from parasim_core.train.runs.checkpoint import Checkpoint, CheckpointError, load, saved_rounds
+from parasim_core.train.runs.fingerprint import fingerprint
+from parasim_core.train.runs.metrics import MetricsRow
+from parasim_core.train.runs.recorder import Recorder, TargetReached, best_round, last_alike, reaches
+from parasim_core.train.runs.resume import restore
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.workbench import Workbench
+from parasim_core.train.update.jobs import LocalTrainer
+from parasim_core.train.update.local import LocalSettings, TrainingError
+from parasim_core.train.update.loss import Loss, Mixed
+from parasim_core.train.update.trained_part import TrainedStack, trained_part
 
 
 @dataclass

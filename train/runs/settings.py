@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictBool, ValidationError, field_validator, model_validator
 
-from parasim.core.sim.errors import ScenarioError, nearest
-from parasim.core.sim.scenario import scenario
-from parasim.core.sim.scenario.fields import Number, SchemaOfFields, Section, Whole, one_of
-from parasim.core.sim.scenario.validation_messages import validation_message
-from parasim.core.sim.workload.methods import METHODS, Trains
+from parasim_core.sim.errors import ScenarioError, nearest
+from parasim_core.sim.scenario import scenario
+from parasim_core.sim.scenario.fields import Number, SchemaOfFields, Section, Whole, one_of
+from parasim_core.sim.scenario.validation_messages import validation_message
+from parasim_core.sim.workload.methods import METHODS, Trains
 
 Rate = Annotated[Number, Field(gt=0)]
 

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 
 import torch
 
-from parasim.core.sim.errors import ScenarioError, install_hint
-from parasim.core.sim.workload.methods import METHODS
-from parasim.core.train.runs.settings import TrainSettings
+from parasim_core.sim.errors import ScenarioError, install_hint
+from parasim_core.sim.workload.methods import METHODS
+from parasim_core.train.runs.settings import TrainSettings
 
 
 def check_recipe(settings: TrainSettings, methods: Iterable[str], device: torch.device) -> None:

@@ -11,25 +11,25 @@ import numpy as np
 import torch
 from torch import nn
 
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.streams import stream
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.train.data.batching import Batching
-from parasim.core.train.data.clusters import cluster_texts
-from parasim.core.train.data.encoding import encode
-from parasim.core.train.data.formats import Example, read_examples
-from parasim.core.train.data.packing import check_packing
-from parasim.core.train.data.partition import Partition, split_by_label, split_evenly
-from parasim.core.train.data.task import DataError, Task
-from parasim.core.train.data.template import Template
-from parasim.core.train.data.text import TextTask, check_sequence_length, embeddings_of
-from parasim.core.train.data.vision import Images, ImageTask
-from parasim.core.train.models.architecture import counted
-from parasim.core.train.models.blocks import checkpoint_activations
-from parasim.core.train.models.building import DEMO, classifies_images, keep_no_cache, placed, random_model
-from parasim.core.train.models.files import load_model, load_tokenizer
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.update.loss import Loss, check_chunked, training_loss
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.streams import stream
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.train.data.batching import Batching
+from parasim_core.train.data.clusters import cluster_texts
+from parasim_core.train.data.encoding import encode
+from parasim_core.train.data.formats import Example, read_examples
+from parasim_core.train.data.packing import check_packing
+from parasim_core.train.data.partition import Partition, split_by_label, split_evenly
+from parasim_core.train.data.task import DataError, Task
+from parasim_core.train.data.template import Template
+from parasim_core.train.data.text import TextTask, check_sequence_length, embeddings_of
+from parasim_core.train.data.vision import Images, ImageTask
+from parasim_core.train.models.architecture import counted
+from parasim_core.train.models.blocks import checkpoint_activations
+from parasim_core.train.models.building import DEMO, classifies_images, keep_no_cache, placed, random_model
+from parasim_core.train.models.files import load_model, load_tokenizer
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.update.loss import Loss, check_chunked, training_loss
 from parasim_demonstration.digits import read_digits
 from parasim_demonstration.models import demonstration_config, demonstration_tokenizer, digits_config
 from parasim_demonstration.word_problems import word_problems

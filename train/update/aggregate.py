@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from parasim.core.train.models.blocks import Values
+from parasim_core.train.models.blocks import Values
 
 
 def mean(deltas: Sequence[Mapping[str, Tensor]], weights: Sequence[float], discounts: Sequence[float]) -> Values:

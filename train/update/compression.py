@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.sections import Compression
-from parasim.core.sim.support.streams import stream
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.models.blocks import Values, flatten, unflatten
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.update.local import TrainingError
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.sections import Compression
+from parasim_core.sim.support.streams import stream
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.models.blocks import Values, flatten, unflatten
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.update.local import TrainingError
 
 
 @dataclass

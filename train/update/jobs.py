@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from parasim.core.train.data.task import Batch, Task
-from parasim.core.train.federated.versions import BASE, Versions
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.update.kept_optimizer import KeptOptimizer
-from parasim.core.train.update.local import LocalSettings, LocalUpdate, train_locally
-from parasim.core.train.update.loss import Loss
-from parasim.core.train.update.trained_part import TrainedPart
+from parasim_core.train.data.task import Batch, Task
+from parasim_core.train.federated.versions import BASE, Versions
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.update.kept_optimizer import KeptOptimizer
+from parasim_core.train.update.local import LocalSettings, LocalUpdate, train_locally
+from parasim_core.train.update.loss import Loss
+from parasim_core.train.update.trained_part import TrainedPart
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.optim import Optimizer
 
-from parasim.core.train.models.blocks import Part, Values
+from parasim_core.train.models.blocks import Part, Values
 
 
 @dataclass(frozen=True)

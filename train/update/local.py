@@ -18,15 +18,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.train.data.task import Batch
-from parasim.core.train.models.blocks import Part, Values, activate
-from parasim.core.train.update.kept_optimizer import KeptOptimizer, go_on, state
-from parasim.core.train.update.loss import Loss
-from parasim.core.train.update.optimizers import OptimizerName, make_optimizer
-from parasim.core.train.update.pauses import Pauses
-from parasim.core.train.update.shares import Share, weighted
-from parasim.core.train.update.timing import now
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.train.data.task import Batch
+from parasim_core.train.models.blocks import Part, Values, activate
+from parasim_core.train.update.kept_optimizer import KeptOptimizer, go_on, state
+from parasim_core.train.update.loss import Loss
+from parasim_core.train.update.optimizers import OptimizerName, make_optimizer
+from parasim_core.train.update.pauses import Pauses
+from parasim_core.train.update.shares import Share, weighted
+from parasim_core.train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from parasim.core.train.data.evaluate import IGNORED, evaluating, model_loss
-from parasim.core.train.data.task import Batch
-from parasim.core.train.models.building import ModelError
+from parasim_core.train.data.evaluate import IGNORED, evaluating, model_loss
+from parasim_core.train.data.task import Batch
+from parasim_core.train.models.building import ModelError
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 CHUNK = 1024

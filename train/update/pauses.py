@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from parasim.core.train.models.blocks import Part, Values
-from parasim.core.train.update.kept_optimizer import go_on, state
+from parasim_core.train.models.blocks import Part, Values
+from parasim_core.train.update.kept_optimizer import go_on, state
 
 _RANDOM = "random"
 

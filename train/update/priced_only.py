@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.scenario.sections import Wire
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.scenario.sections import Wire
 
 
 def priced_only(wire: Wire, *, catching_up: bool = False) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from parasim.core.train.data.evaluate import predictions
+from parasim_core.train.data.evaluate import predictions
 
 
 class Share(NamedTuple):

@@ -11,16 +11,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.support.streams import stream
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.data.task import Batch
-from parasim.core.train.models.adapters import A, Adapter
-from parasim.core.train.models.blocks import Part, Values, activate, block_parameters, compile_layers, install
-from parasim.core.train.update.local import LocalSettings
-from parasim.core.train.update.loss import Loss
-from parasim.core.train.update.timing import now
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.support.streams import stream
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.data.task import Batch
+from parasim_core.train.models.adapters import A, Adapter
+from parasim_core.train.models.blocks import Part, Values, activate, block_parameters, compile_layers, install
+from parasim_core.train.update.local import LocalSettings
+from parasim_core.train.update.loss import Loss
+from parasim_core.train.update.timing import now
 
 
 class TrainedPart:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
-from parasim.core.calibration.devices.published import shipped_rows
-from parasim.core.calibration.devices.validation import Verdict, summary, validate
+from parasim_core.calibration.devices.published import shipped_rows
+from parasim_core.calibration.devices.validation import Verdict, summary, validate
 from validation.reference import Figure, Reference
 
 FEWEST = 5

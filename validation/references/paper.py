@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from parasim.core.calibration.paper.reproduce import reproduce
+from parasim_core.calibration.paper.reproduce import reproduce
 from validation.reference import Figure, Reference
 
 AIMS = {"predicted, block methods": (0.9, 3.2)}

@@ -11,8 +11,8 @@ from typing import Any
 
 from simpy import Environment, Event
 
-from parasim.core.sim.network import star_network
-from parasim.core.sim.network.model import Network
+from parasim_core.sim.network import star_network
+from parasim_core.sim.network.model import Network
 from validation.reference import Figure, Reference
 
 DATA = Path(__file__).parents[2] / "tests" / "sim" / "network" / "data"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from parasim.core.calibration.transport.compare import TransportComparison, compare, measured
+from parasim_core.calibration.transport.compare import TransportComparison, compare, measured
 from validation.reference import Figure, Reference
 
 NAMES = {

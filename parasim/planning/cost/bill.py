@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.scenario.economy import LinkChoice
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.scenario.economy import LinkChoice
 
 HOUR = 3600.0
 MONTH = 365.25 / 12 * 24 * HOUR

@@ -10,17 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
 
-from parasim.core.calibration.devices.catalogue import device as catalogued
-from parasim.core.calibration.devices.device_memory import measured_file
-from parasim.core.calibration.devices.prediction import Extrapolation
-from parasim.core.calibration.memory.fits import fits
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.errors import CostError, ScenarioError
-from parasim.core.sim.scenario.economy import DeviceChoice, LinkChoice
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.traces import rate_text
 from parasim.costs import at_edge, predicted
 from parasim.planning.changes import with_block_width, with_groups
 from parasim.planning.cost.bill import Bill, bill
@@ -29,6 +18,17 @@ from parasim.planning.cost.speeds import relative_speed
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import block_widths, own_width
 from parasim.sentences import say
+from parasim_core.calibration.devices.catalogue import device as catalogued
+from parasim_core.calibration.devices.device_memory import measured_file
+from parasim_core.calibration.devices.prediction import Extrapolation
+from parasim_core.calibration.memory.fits import fits
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.errors import CostError, ScenarioError
+from parasim_core.sim.scenario.economy import DeviceChoice, LinkChoice
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.traces import rate_text
 
 PREDICTED = "predicted"
 """Origin of speeds of devices whose times are predicted for the scenario's own step."""

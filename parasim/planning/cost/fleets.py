@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.errors import ParaSimError, ScenarioError, nearest
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Participation
 from parasim.planning.methods import Case
 from parasim.sentences import say
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.errors import ParaSimError, ScenarioError, nearest
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Participation
 
 
 def names(scenario: Scenario) -> list[str]:

@@ -11,10 +11,10 @@ import json
 from functools import cache
 from importlib import resources
 
-from parasim.core.calibration.devices.catalogue import device
-from parasim.core.calibration.devices.operators import Operator, Operators, Phase
-from parasim.core.calibration.devices.prediction import Extrapolation, scale
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.devices.catalogue import device
+from parasim_core.calibration.devices.operators import Operator, Operators, Phase
+from parasim_core.calibration.devices.prediction import Extrapolation, scale
+from parasim_core.sim.errors import CostError
 
 
 def relative_speed(name: str, reference: str) -> Extrapolation:
@@ -50,7 +50,7 @@ def relative_speed(name: str, reference: str) -> Extrapolation:
 @cache
 def reference_step() -> Operators:
     """Operators of one traced step."""
-    text = (resources.files("parasim.core.calibration") / "data" / "reference_step.json").read_text(encoding="utf-8")
+    text = (resources.files("parasim_core.calibration") / "data" / "reference_step.json").read_text(encoding="utf-8")
     return {
         Operator(name, Phase(phase), precision, flops, traffic, tuple(shape)): calls
         for name, phase, precision, flops, traffic, shape, calls in json.loads(text)["operators"]

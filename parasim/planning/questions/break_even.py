@@ -15,11 +15,6 @@ from operator import attrgetter, is_
 
 import numpy as np
 
-from parasim.core.sim.analysis.deadline_search import nearest_position, neighbours, spread
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.replay.conditions import Floats, shared_or_varying
-from parasim.core.sim.replay.replay import Recording, record
-from parasim.core.sim.scenario.traces import links_of, varies
 from parasim.figures.break_even import draw_break_even
 from parasim.figures.look import USUAL
 from parasim.planning.answer import Answer, Check, Plan
@@ -32,6 +27,11 @@ from parasim.planning.search.runtimes import by_methods, how_found, runtimes_of
 from parasim.planning.search.work import affordable
 from parasim.sentences import say
 from parasim.text import clock
+from parasim_core.sim.analysis.deadline_search import nearest_position, neighbours, spread
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.replay.conditions import Floats, shared_or_varying
+from parasim_core.sim.replay.replay import Recording, record
+from parasim_core.sim.scenario.traces import links_of, varies
 
 _LOWEST, _HIGHEST = 1e6, 1e10
 _LEAST, _MOST = 0.1, 10.0

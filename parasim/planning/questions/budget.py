@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from parasim.core.calibration.devices.prediction import Extrapolation
-from parasim.core.sim.errors import CostError, ScenarioError
-from parasim.core.sim.scenario.economy import Prices
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.units import format_money, format_power, format_price_of_traffic, money
-from parasim.core.sim.support.worker_pool import cores, in_order
 from parasim.figures.look import USUAL
 from parasim.figures.pareto import draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
@@ -18,6 +12,12 @@ from parasim.planning.cost.choices import Candidate, Outcome, at_ends, candidate
 from parasim.planning.methods import Case, Question
 from parasim.sentences import by_kind, given_or_assumed, grouped, rounded, say
 from parasim.text import clock, origin
+from parasim_core.calibration.devices.prediction import Extrapolation
+from parasim_core.sim.errors import CostError, ScenarioError
+from parasim_core.sim.scenario.economy import Prices
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.units import format_money, format_power, format_price_of_traffic, money
+from parasim_core.sim.support.worker_pool import cores, in_order
 
 _SERIAL_BELOW = 64
 """Fewer runs than this are not worth starting worker processes."""

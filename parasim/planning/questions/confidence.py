@@ -9,16 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from parasim.core.sim.analysis.jitter import (
-    drawn_failures,
-    jitters,
-    random_failures,
-    random_participants,
-    random_starts,
-)
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.uncertainty import Jitter
 from parasim.figures.confidence import draw_confidence
 from parasim.figures.look import USUAL
 from parasim.planning.answer import Answer, Check, Plan
@@ -26,6 +16,16 @@ from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
 from parasim.sentences import grouped, say
 from parasim.text import clock, deadline_clock
+from parasim_core.sim.analysis.jitter import (
+    drawn_failures,
+    jitters,
+    random_failures,
+    random_participants,
+    random_starts,
+)
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.uncertainty import Jitter
 
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 

@@ -12,12 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from parasim.core.sim.analysis.critical_path import Holder, critical_path
-from parasim.core.sim.analysis.deadline_search import deadline_search, nearest_position, spread
-from parasim.core.sim.analysis.explain import MOST_NAMED, named, shares_by_group
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.errors import ParaSimError, ScenarioError
 from parasim.deadlines import ROUNDING
 from parasim.explanation import who
 from parasim.figures.look import USUAL, Look
@@ -28,6 +22,12 @@ from parasim.planning.search.ranges import own_width
 from parasim.planning.search.runtimes import RuntimesByValue, by_methods
 from parasim.sentences import say
 from parasim.text import clock, deadline_clock, origin
+from parasim_core.sim.analysis.critical_path import Holder, critical_path
+from parasim_core.sim.analysis.deadline_search import deadline_search, nearest_position, spread
+from parasim_core.sim.analysis.explain import MOST_NAMED, named, shares_by_group
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.errors import ParaSimError, ScenarioError
 
 _WORTH_A_CLAUSE = 0.01
 """Share of the wall-clock that a resource must hold to be named."""

@@ -15,11 +15,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.replay.conditions import Variants
-from parasim.core.sim.replay.replay import record
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.traces import mean_rate
 from parasim.explanation import who
 from parasim.figures import style
 from parasim.figures.hiding import draw_hiding
@@ -43,6 +38,11 @@ from parasim.planning.search.runtimes import runtimes_of
 from parasim.planning.search.work import affordable
 from parasim.sentences import say
 from parasim.text import amount, clock
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.replay.conditions import Variants
+from parasim_core.sim.replay.replay import record
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.traces import mean_rate
 
 _MOST_DRAWN = len(style.GROUP_COLOURS)
 _DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0

@@ -13,12 +13,6 @@ from functools import partial
 
 import numpy as np
 
-from parasim.core.sim.analysis.inputs import Input, Inputs, Runtimes, speed_band
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.replay.conditions import Floats
-from parasim.core.sim.replay.replay import Recording, record, replay
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.figures.look import USUAL
 from parasim.figures.tornado import Bar, Panel, draw_tornado
 from parasim.planning.answer import Answer, Check, Plan
@@ -29,6 +23,12 @@ from parasim.planning.search.runtimes import how_found
 from parasim.planning.search.work import affordable
 from parasim.sentences import by_kind, given_or_assumed, say
 from parasim.text import amount, clock, signed_share
+from parasim_core.sim.analysis.inputs import Input, Inputs, Runtimes, speed_band
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.replay.conditions import Floats
+from parasim_core.sim.replay.replay import Recording, record, replay
+from parasim_core.sim.scenario.scenario import Scenario
 
 _OF_GROUPS = ("uplink", "downlink", "latency")
 _ENDS_ONCE = 2

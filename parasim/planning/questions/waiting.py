@@ -13,10 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.analysis.deadline_search import deadline_search, spread
-from parasim.core.sim.analysis.jitter import random_failures
-from parasim.core.sim.analysis.levers import wanted
-from parasim.core.sim.analysis.quantile import probability_interval
 from parasim.figures.deadline import Deadline, draw_deadline
 from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Answer, Check, Plan
@@ -24,6 +20,10 @@ from parasim.planning.methods import Case, Question
 from parasim.planning.search.waiting import PATIENCE, SCANNED, WAITING, Outcome, RunsByValue, Waiting, means
 from parasim.sentences import say
 from parasim.text import clock, deadline_clock
+from parasim_core.sim.analysis.deadline_search import deadline_search, spread
+from parasim_core.sim.analysis.jitter import random_failures
+from parasim_core.sim.analysis.levers import wanted
+from parasim_core.sim.analysis.quantile import probability_interval
 
 _CERTAINTY = 0.95
 _STEPS = 8

@@ -13,7 +13,10 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from parasim.core.sim.analysis.jitter import (
+from parasim.planning.methods import Case, Report, simulated
+from parasim.planning.search.work import affordable
+from parasim.sentences import say
+from parasim_core.sim.analysis.jitter import (
     Jitters,
     jitters,
     random_failures,
@@ -21,15 +24,12 @@ from parasim.core.sim.analysis.jitter import (
     random_starts,
     simulate_drawn,
 )
-from parasim.core.sim.analysis.levers import Change, Lever, with_change
-from parasim.core.sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
-from parasim.core.sim.errors import EndedEarlyError, ScenarioError
-from parasim.core.sim.replay.conditions import Floats
-from parasim.core.sim.replay.replay import Recording, record, replay
-from parasim.core.sim.support.worker_pool import cores, in_order
-from parasim.planning.methods import Case, Report, simulated
-from parasim.planning.search.work import affordable
-from parasim.sentences import say
+from parasim_core.sim.analysis.levers import Change, Lever, with_change
+from parasim_core.sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
+from parasim_core.sim.errors import EndedEarlyError, ScenarioError
+from parasim_core.sim.replay.conditions import Floats
+from parasim_core.sim.replay.replay import Recording, record, replay
+from parasim_core.sim.support.worker_pool import cores, in_order
 
 CERTAINTY = 0.95
 """Probability with which an answer's interval holds the truth, over all looks together."""

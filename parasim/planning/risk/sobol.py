@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parasim.core.sim.errors import ScenarioError, install_hint
-from parasim.core.sim.replay.conditions import Floats
+from parasim_core.sim.errors import ScenarioError, install_hint
+from parasim_core.sim.replay.conditions import Floats
 
 FIRST = 512
 """Base samples to begin with; each costs a run per input, and two more."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from parasim.core.sim.replay.conditions import Floats
-from parasim.core.sim.replay.replay import Recording
 from parasim.planning.methods import simulated
 from parasim.planning.search.quantities import Quantity
+from parasim_core.sim.replay.conditions import Floats
+from parasim_core.sim.replay.replay import Recording
 
 
 @dataclass(frozen=True)

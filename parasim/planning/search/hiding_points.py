@@ -11,22 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import NamedTuple
 
-from parasim.core.sim.analysis.critical_path import Holder, Piece
-from parasim.core.sim.analysis.deadline_search import decimals, nearest_position, secant_search
-from parasim.core.sim.analysis.hidden import (
-    ROUNDING,
-    both_directions_at_once,
-    computed,
-    exposed_before,
-    exposed_by,
-    guess_hiding,
-)
-from parasim.core.sim.analysis.levers import Change, Lever, with_change
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Span, Timeline
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.worker_pool import cores, in_order
 from parasim.planning.answer import Check
 from parasim.planning.changes import with_batch_size, with_block_width
 from parasim.planning.methods import Case
@@ -39,6 +23,22 @@ from parasim.planning.search.ranges import (
 )
 from parasim.planning.search.representatives import OtherLinks
 from parasim.planning.search.work import affordable
+from parasim_core.sim.analysis.critical_path import Holder, Piece
+from parasim_core.sim.analysis.deadline_search import decimals, nearest_position, secant_search
+from parasim_core.sim.analysis.hidden import (
+    ROUNDING,
+    both_directions_at_once,
+    computed,
+    exposed_before,
+    exposed_by,
+    guess_hiding,
+)
+from parasim_core.sim.analysis.levers import Change, Lever, with_change
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Span, Timeline
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.worker_pool import cores, in_order
 
 _WIDTHS = (0.5, 1.0, 2.0, 4.0)
 _FACTORS = decimals(0, 2)

@@ -13,21 +13,21 @@ from functools import partial
 import numpy as np
 
 from parasim.api import prepared
-from parasim.core.sim.analysis.deadline_search import RuntimesAt, around_line, decimals, spread
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.errors import ScenarioError, nearest
-from parasim.core.sim.replay.conditions import Floats, Variants
-from parasim.core.sim.replay.replay import Recording
-from parasim.core.sim.scenario.links import Capacity
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.traces import mean_rate, with_mean
 from parasim.planning import changes
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import batch_sizes, block_widths
 from parasim.planning.search.waiting import WAITING
 from parasim.sentences import say
 from parasim.text import amount
+from parasim_core.sim.analysis.deadline_search import RuntimesAt, around_line, decimals, spread
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.errors import ScenarioError, nearest
+from parasim_core.sim.replay.conditions import Floats, Variants
+from parasim_core.sim.replay.replay import Recording
+from parasim_core.sim.scenario.links import Capacity
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.traces import mean_rate, with_mean
 
 MOST_SCANNED = 33
 _MOST_SPANS = 400_000

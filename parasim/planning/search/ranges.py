@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from parasim.core.calibration.memory.fits import fits
-from parasim.core.sim.analysis.deadline_search import decimals, spread
-from parasim.core.sim.engine.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
-from parasim.core.sim.errors import CostError, ScenarioError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.seconds import given_batch_sizes
-from parasim.core.sim.workload.methods import Trains
 from parasim.costs import predicted
 from parasim.planning.changes import with_batch_size
 from parasim.planning.methods import Case
 from parasim.sentences import grouped, say
 from parasim.text import origin_said
+from parasim_core.calibration.memory.fits import fits
+from parasim_core.sim.analysis.deadline_search import decimals, spread
+from parasim_core.sim.engine.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
+from parasim_core.sim.errors import CostError, ScenarioError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.seconds import given_batch_sizes
+from parasim_core.sim.workload.methods import Trains
 
 UNLIMITED = 999.9e12
 """The largest of `searched_bandwidths` [B/s]."""

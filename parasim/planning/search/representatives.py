@@ -15,17 +15,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.core.sim.engine.costs import Cost, Costs
-from parasim.core.sim.engine.fleet import Cohorts, Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.replay.conditions import shared_or_varying
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.workload.blocks import Block
 from parasim.planning.changes import with_groups, with_links
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import UNLIMITED
+from parasim_core.sim.engine.costs import Cost, Costs
+from parasim_core.sim.engine.fleet import Cohorts, Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.replay.conditions import shared_or_varying
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.workload.blocks import Block
 
 _FEW = 8
 """So many groups are simulated as they are."""

@@ -6,16 +6,16 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.errors import OverdueError, ParaSimError
-from parasim.core.sim.replay.conditions import Variants, shared_or_varying
-from parasim.core.sim.replay.replay import Answers, Recording, record, replay
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.worker_pool import cores, in_order
 from parasim.planning.methods import Case, simulated
 from parasim.planning.search.quantities import MOST_SCANNED, Quantity, WithValue
 from parasim.planning.search.work import affordable
 from parasim.sentences import grouped, say
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.errors import OverdueError, ParaSimError
+from parasim_core.sim.replay.conditions import Variants, shared_or_varying
+from parasim_core.sim.replay.replay import Answers, Recording, record, replay
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.worker_pool import cores, in_order
 
 _PATIENCE = 8.0
 """Where nothing can be replayed, runs that take so many times as long as the deadline are given up.

@@ -14,18 +14,18 @@ from typing import NamedTuple
 import numpy as np
 
 from parasim.api import set_up
-from parasim.core.sim.analysis.jitter import random_failures
-from parasim.core.sim.analysis.levers import wanted
-from parasim.core.sim.analysis.quantile import quantile_rank
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.errors import EndedEarlyError, OverdueError, ScenarioError
-from parasim.core.sim.replay.conditions import Floats
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.streams import stream
-from parasim.core.sim.support.worker_pool import cores, in_order
 from parasim.planning.changes import with_fields, with_waiting
 from parasim.planning.methods import Case
 from parasim.planning.search.work import EVENTS, OF_A_START
+from parasim_core.sim.analysis.jitter import random_failures
+from parasim_core.sim.analysis.levers import wanted
+from parasim_core.sim.analysis.quantile import quantile_rank
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.errors import EndedEarlyError, OverdueError, ScenarioError
+from parasim_core.sim.replay.conditions import Floats
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.streams import stream
+from parasim_core.sim.support.worker_pool import cores, in_order
 
 SCANNED = 9
 """Values to begin with."""

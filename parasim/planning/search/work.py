@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.replay.conditions import shared_or_varying
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.replay.conditions import shared_or_varying
 
 EVENTS = 5_000_000
 """So many events are simulated for one answer, about: a minute's work of one core."""

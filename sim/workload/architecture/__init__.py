@@ -7,7 +7,7 @@ counted by building them without memory, which needs transformers: see `train.mo
 
 from __future__ import annotations
 
-from parasim.core.sim.workload.architecture.catalogue import (
+from parasim_core.sim.workload.architecture.catalogue import (
     MODEL_TYPES,
     architecture,
     catalogue_names,
@@ -15,8 +15,8 @@ from parasim.core.sim.workload.architecture.catalogue import (
     from_config,
     read_config,
 )
-from parasim.core.sim.workload.architecture.configuration import LARGEST_LAYER_COUNT, UnknownModelTypeError
-from parasim.core.sim.workload.architecture.model import Architecture, Half, Layer, Linear
+from parasim_core.sim.workload.architecture.configuration import LARGEST_LAYER_COUNT, UnknownModelTypeError
+from parasim_core.sim.workload.architecture.model import Architecture, Half, Layer, Linear
 
 __all__ = [
     "LARGEST_LAYER_COUNT",

@@ -10,12 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from parasim.core.sim.errors import ArchitectureError, nearest
-from parasim.core.sim.support.atomic_files import read_text
-from parasim.core.sim.workload.architecture.configuration import Configuration, UnknownModelTypeError
-from parasim.core.sim.workload.architecture.decoders import DECODERS, decoder
-from parasim.core.sim.workload.architecture.model import Architecture
-from parasim.core.sim.workload.architecture.others import gpt2, gpt_neox, opt, vit
+from parasim_core.sim.errors import ArchitectureError, nearest
+from parasim_core.sim.support.atomic_files import read_text
+from parasim_core.sim.workload.architecture.configuration import Configuration, UnknownModelTypeError
+from parasim_core.sim.workload.architecture.decoders import DECODERS, decoder
+from parasim_core.sim.workload.architecture.model import Architecture
+from parasim_core.sim.workload.architecture.others import gpt2, gpt_neox, opt, vit
 
 LARGEST_FILE = 8 * 2**20
 """Largest ``config.json`` that is read [B]; a list of 21,000 labels takes about 1.5 MB."""
@@ -173,6 +173,6 @@ def _from_catalogue(name: str) -> Architecture:
 
 @cache
 def _entries() -> dict[str, dict[str, Any]]:
-    text = resources.files("parasim.core.sim.workload.architecture").joinpath("catalogue.json").read_text("utf-8")
+    text = resources.files("parasim_core.sim.workload.architecture").joinpath("catalogue.json").read_text("utf-8")
     entries: dict[str, dict[str, Any]] = json.loads(text)
     return entries

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from parasim.core.sim.errors import ArchitectureError, shown
-from parasim.core.sim.workload.architecture.model import Architecture, Half, Layer, Linear
+from parasim_core.sim.errors import ArchitectureError, shown
+from parasim_core.sim.workload.architecture.model import Architecture, Half, Layer, Linear
 
 LARGEST_SIZE = 2**28
 LARGEST_LAYER_COUNT = 10_000

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from parasim.core.sim.workload.architecture.configuration import Configuration, UnknownModelTypeError, repeated
-from parasim.core.sim.workload.architecture.model import Architecture, Linear
+from parasim_core.sim.workload.architecture.configuration import Configuration, UnknownModelTypeError, repeated
+from parasim_core.sim.workload.architecture.model import Architecture, Linear
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ matrices.
 
 from __future__ import annotations
 
-from parasim.core.sim.errors import ArchitectureError
-from parasim.core.sim.workload.architecture.configuration import Configuration, repeated
-from parasim.core.sim.workload.architecture.model import Architecture, Linear
+from parasim_core.sim.errors import ArchitectureError
+from parasim_core.sim.workload.architecture.configuration import Configuration, repeated
+from parasim_core.sim.workload.architecture.model import Architecture, Linear
 
 
 def gpt2(config: Configuration) -> Architecture:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parasim.core.calibration.devices.catalogue import as_driver_says, device, family, known_devices
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.devices.catalogue import as_driver_says, device, family, known_devices
+from parasim_core.sim.errors import CostError
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice, device
-from parasim.core.calibration.devices.kernels import (
+from parasim_core.calibration.devices.catalogue import CatalogueDevice, device
+from parasim_core.calibration.devices.kernels import (
     CACHE_SPEED,
     ELEMENTWISE_BANDWIDTH,
     MOST_REACHED,
@@ -17,8 +17,8 @@ from parasim.core.calibration.devices.kernels import (
     matrix_rate,
     seconds,
 )
-from parasim.core.calibration.devices.operators import Operator, Phase
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.devices.operators import Operator, Phase
+from parasim_core.sim.errors import CostError
 
 RATES = {"float32": 1e12, "bfloat16": 4e12}
 # What somebody found at best is as much above these rates as large products stay below it.

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from parasim.api import prepared
-from parasim.core.calibration.devices.catalogue import CatalogueDevice, device
-from parasim.core.calibration.devices.operators import Operator, Operators, Phase
-from parasim.core.calibration.devices.predicted_costs import MERGED_TRAFFIC, PredictedCosts
-from parasim.core.sim.engine.simulate import Setup
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.blocks import Block
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.catalogue import CatalogueDevice, device
+from parasim_core.calibration.devices.operators import Operator, Operators, Phase
+from parasim_core.calibration.devices.predicted_costs import MERGED_TRAFFIC, PredictedCosts
+from parasim_core.sim.engine.simulate import Setup
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.blocks import Block
+from parasim_core.sim.workload.methods import Trains
 
 PLAIN = CatalogueDevice("plain", 1e9, "float32", 1e9, 0.0, {"float32": 1e9}, "made up", kind="cpu")
 """0.8e9 operations a second, as 80 % of the printed rate count; other traffic at 85 % of 1e9 B/s."""
@@ -119,7 +119,7 @@ def test_a_device_without_a_rate_for_its_precision_is_refused() -> None:
 
 
 def test_without_torch_one_line_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "parasim.core.calibration.measuring.configuration", None)
+    monkeypatch.setitem(sys.modules, "parasim_core.calibration.measuring.configuration", None)
     with pytest.raises(CostError, match="predicting the times of a device needs the extra 'train'"):
         PredictedCosts(setup(), device("h100")).local_update(0, 0, None)
 

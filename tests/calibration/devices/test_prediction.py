@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice, device, known_devices
-from parasim.core.calibration.devices.kernels import seconds
-from parasim.core.calibration.devices.operators import Operator, Phase
-from parasim.core.calibration.devices.prediction import (
+from parasim_core.calibration.devices.catalogue import CatalogueDevice, device, known_devices
+from parasim_core.calibration.devices.kernels import seconds
+from parasim_core.calibration.devices.operators import Operator, Phase
+from parasim_core.calibration.devices.prediction import (
     HOST,
     HOST_COMPILED,
     SCALING_BAND,
@@ -23,9 +23,9 @@ from parasim.core.calibration.devices.prediction import (
     scale,
     step_seconds,
 )
-from parasim.core.calibration.memory.recipe import Recipe
-from parasim.core.calibration.memory.together import Together
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.memory.recipe import Recipe
+from parasim_core.calibration.memory.together import Together
+from parasim_core.sim.errors import CostError
 
 SLOW = CatalogueDevice(
     "slow", 1e9, "float32", 1e9, 1e-6, {"float32": 1e9, "bfloat16": 4e9}, "made up", kind="cpu", link=1e9

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from parasim.core.calibration.devices.published import NotExpressibleError, PublishedRow, read_rows, shipped_rows
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.devices.published import NotExpressibleError, PublishedRow, read_rows, shipped_rows
+from parasim_core.sim.errors import CostError
 
 ROW: dict[str, Any] = {
     "id": "one",
@@ -106,7 +106,7 @@ def test_a_file_that_holds_no_rows_is_refused(tmp_path: Path, text: str) -> None
 
 
 # Summaries and predictions trace steps.
-validation = pytest.importorskip("parasim.core.calibration.devices.validation")
+validation = pytest.importorskip("parasim_core.calibration.devices.validation")
 
 
 def verdict(reported: float, predicted: float, **changes: Any) -> Any:

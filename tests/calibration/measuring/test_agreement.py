@@ -8,22 +8,22 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from parasim.core.calibration.measuring.agreement import (
+from parasim_core.calibration.measuring.agreement import (
     Agreement,
     RoundTimes,
     settings_of,
     train_and_predict,
     workbench,
 )
-from parasim.core.calibration.measuring.calibrate import fitted
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.profiles.cost_terms import TERMS
-from parasim.core.calibration.profiles.measured import MeasuredProfile
-from parasim.core.calibration.profiles.measured_file import StepFit, coefficients
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.data.evaluate import model_loss
+from parasim_core.calibration.measuring.calibrate import fitted
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.profiles.cost_terms import TERMS
+from parasim_core.calibration.profiles.measured import MeasuredProfile
+from parasim_core.calibration.profiles.measured_file import StepFit, coefficients
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.data.evaluate import model_loss
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
 
 
@@ -84,7 +84,7 @@ def test_a_step_over_several_batches_is_as_many_passes_and_one_optimizer_step(
     file = fitted(measured_file(), ARCHITECTURE)
     known = StepFit(form="sum", coefficients=coefficients(prices))
     profile = MeasuredProfile(file.model_copy(update={"fit": known}))
-    monkeypatch.setattr("parasim.core.train.update.local.now", lambda device: time[0])
+    monkeypatch.setattr("parasim_core.train.update.local.now", lambda device: time[0])
     bench = workbench(subject, scenario)
     monkeypatch.setattr(bench.task, "loss", lambda model, batch: (passed(), model_loss(model, batch))[1])
     optimizers = register_optimizer_step_post_hook(stepped)

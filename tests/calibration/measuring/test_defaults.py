@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from parasim.core.calibration.measuring.configuration import longest_sequence
-from parasim.core.calibration.measuring.defaults import default_levels, default_targets
-from parasim.core.calibration.measuring.plan import MeasuringPlan, check_enough, planned_points
-from parasim.core.sim.errors import ArchitectureError
-from parasim.core.sim.workload.architecture import from_config
+from parasim_core.calibration.measuring.configuration import longest_sequence
+from parasim_core.calibration.measuring.defaults import default_levels, default_targets
+from parasim_core.calibration.measuring.plan import MeasuringPlan, check_enough, planned_points
+from parasim_core.sim.errors import ArchitectureError
+from parasim_core.sim.workload.architecture import from_config
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 
 GPT2: dict[str, Any] = {

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.calibration.measuring import measure
-from parasim.core.calibration.measuring.measure import (
+from parasim_core.calibration.measuring import measure
+from parasim_core.calibration.measuring.measure import (
     FEWEST_STEPS,
     Limits,
     Measurer,
@@ -21,14 +21,14 @@ from parasim.core.calibration.measuring.measure import (
     steps_per_visit,
     visit_of,
 )
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.measuring.step_memory_guard import needed_bytes
-from parasim.core.calibration.measuring.stopwatch import Stopwatch
-from parasim.core.calibration.profiles.measured_file import StepSample
-from parasim.core.calibration.profiles.points import StepPoint, Visit
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.models.out_of_memory import DeviceMemoryError
-from parasim.core.train.update.local import TrainingError
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.measuring.step_memory_guard import needed_bytes
+from parasim_core.calibration.measuring.stopwatch import Stopwatch
+from parasim_core.calibration.profiles.measured_file import StepSample
+from parasim_core.calibration.profiles.points import StepPoint, Visit
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.models.out_of_memory import DeviceMemoryError
+from parasim_core.train.update.local import TrainingError
 from tests.calibration.synthetic import CONFIG
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from parasim.core.calibration.measuring import measured_model
-from parasim.core.calibration.measuring.measured_model import build_model, check_fit
-from parasim.core.calibration.memory import shapes
-from parasim.core.calibration.memory.shapes import ShapeModel
-from parasim.core.sim.errors import CostError
-from parasim.core.train.models.building import random_model
+from parasim_core.calibration.measuring import measured_model
+from parasim_core.calibration.measuring.measured_model import build_model, check_fit
+from parasim_core.calibration.memory import shapes
+from parasim_core.calibration.memory.shapes import ShapeModel
+from parasim_core.sim.errors import CostError
+from parasim_core.train.models.building import random_model
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 
 GB = 10**9

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.calibration.measuring.plan import MeasuringPlan, check_enough, held_levels, planned_points
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.workload.architecture import architecture, from_config
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.measuring.plan import MeasuringPlan, check_enough, held_levels, planned_points
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.workload.architecture import architecture, from_config
+from parasim_core.sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PLAN
 
 PLANS = st.builds(

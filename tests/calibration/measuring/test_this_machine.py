@@ -11,8 +11,8 @@ import psutil
 import pytest
 import torch
 
-from parasim.core.calibration.measuring import this_machine
-from parasim.core.calibration.measuring.this_machine import available_bytes, this_device
+from parasim_core.calibration.measuring import this_machine
+from parasim_core.calibration.measuring.this_machine import available_bytes, this_device
 
 
 @pytest.fixture

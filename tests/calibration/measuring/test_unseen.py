@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.calibration.measuring.agreement import between, unseen_run, workbench
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.measuring.plan import MeasuringPlan
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.calibration.measuring.agreement import between, unseen_run, workbench
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.measuring.plan import MeasuringPlan
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.calibration.synthetic import CONFIG
 
 

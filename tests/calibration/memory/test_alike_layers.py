@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from parasim.core.calibration.devices.catalogue import device
-from parasim.core.calibration.devices.operators import Operator, Phase
-from parasim.core.calibration.devices.prediction import step_seconds
-from parasim.core.calibration.memory.alike_layers import continued_operators, trace_step
-from parasim.core.calibration.memory.recipe import Recipe
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.catalogue import device
+from parasim_core.calibration.devices.operators import Operator, Phase
+from parasim_core.calibration.devices.prediction import step_seconds
+from parasim_core.calibration.memory.alike_layers import continued_operators, trace_step
+from parasim_core.calibration.memory.recipe import Recipe
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.sim.workload.methods import Trains
 from tests.train.tiny import CONFIG
 
 DEEP = CONFIG | {"num_hidden_layers": 12}

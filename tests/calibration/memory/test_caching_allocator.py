@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parasim.core.calibration.memory.allocations import Ledger
-from parasim.core.calibration.memory.caching_allocator import MIB, CachingAllocator, reserved
+from parasim_core.calibration.memory.allocations import Ledger
+from parasim_core.calibration.memory.caching_allocator import MIB, CachingAllocator, reserved
 
 
 def test_sizes_come_from_segments_of_three_kinds() -> None:

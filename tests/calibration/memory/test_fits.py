@@ -12,18 +12,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from parasim.core.calibration.devices.catalogue import device
-from parasim.core.calibration.memory.allocations import Category
-from parasim.core.calibration.memory.fits import fits, least_memory, memory_sentences, second_thread
-from parasim.core.calibration.memory.peaks import paged_bytes, traced_peak
-from parasim.core.calibration.profiles.loading import load_profile
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.engine.simulate import Setup, prepare
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.architecture import architecture
-from parasim.core.sim.workload.methods import METHODS, Trains
-from parasim.core.train.federated.learner import TorchLearner
+from parasim_core.calibration.devices.catalogue import device
+from parasim_core.calibration.memory.allocations import Category
+from parasim_core.calibration.memory.fits import fits, least_memory, memory_sentences, second_thread
+from parasim_core.calibration.memory.peaks import paged_bytes, traced_peak
+from parasim_core.calibration.profiles.loading import load_profile
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.engine.simulate import Setup, prepare
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.architecture import architecture
+from parasim_core.sim.workload.methods import METHODS, Trains
+from parasim_core.train.federated.learner import TorchLearner
 from tests.calibration.synthetic import measured_file
 from tests.train.tiny import ARCHITECTURE, CONFIG, federate
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from parasim.core.calibration.devices.operators import Operators, Phase, one_step
-from parasim.core.calibration.memory.alike_layers import trace_step
-from parasim.core.calibration.memory.allocations import Category
-from parasim.core.calibration.memory.recipe import NF4_BYTES, Recipe, recipe_of
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
-from parasim.core.calibration.memory.trace import StepTrace
-from parasim.core.sim.errors import CostError, ScenarioError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.operators import Operators, Phase, one_step
+from parasim_core.calibration.memory.alike_layers import trace_step
+from parasim_core.calibration.memory.allocations import Category
+from parasim_core.calibration.memory.recipe import NF4_BYTES, Recipe, recipe_of
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim_core.calibration.memory.trace import StepTrace
+from parasim_core.sim.errors import CostError, ScenarioError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.methods import Trains
 from tests.train.tiny import CONFIG
 
 TINY = "tiny"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from parasim.core.calibration.devices.operators import Phase
-from parasim.core.calibration.memory.allocations import Category, Footprint
-from parasim.core.calibration.memory.recipe import Recipe
-from parasim.core.calibration.memory.together import Together, together
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.architecture import architecture
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.devices.operators import Phase
+from parasim_core.calibration.memory.allocations import Category, Footprint
+from parasim_core.calibration.memory.recipe import Recipe
+from parasim_core.calibration.memory.together import Together, together
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.architecture import architecture
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.sim.workload.methods import Trains
 
 MODEL = architecture("llama-3-8b")
 LAYER = 2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 14336 * 4096 + 2 * 4096

@@ -13,15 +13,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from parasim.core.calibration.devices.operators import Operators, Phase, one_step
-from parasim.core.calibration.memory.allocations import Category, Ledger
-from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
-from parasim.core.sim.errors import ArchitectureError, CostError
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.blocks import lora_parameters, partition
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.models.blocks import activate, block_parameters
-from parasim.core.train.models.building import random_model
+from parasim_core.calibration.devices.operators import Operators, Phase, one_step
+from parasim_core.calibration.memory.allocations import Category, Ledger
+from parasim_core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
+from parasim_core.sim.errors import ArchitectureError, CostError
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.blocks import lora_parameters, partition
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.models.blocks import activate, block_parameters
+from parasim_core.train.models.building import random_model
 from parasim_demonstration.models import demonstration_config
 from tests.train.tiny import CONFIG, tiny_model
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from parasim.core.calibration.paper.cells import cells, fitted_runs, paper_setting
-from parasim.core.calibration.paper.reproduce import Reproduction, reproduce
-from parasim.core.sim.scenario.reading import load
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.calibration.paper.cells import cells, fitted_runs, paper_setting
+from parasim_core.calibration.paper.reproduce import Reproduction, reproduce
+from parasim_core.sim.scenario.reading import load
+from parasim_core.sim.scenario.scenario import Scenario
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.calibration.profiles.cost_terms import full_pass_work, work
-from parasim.core.calibration.profiles.points import StepPoint, block_at, first_layer_of, join_targets, split_targets
-from parasim.core.sim.workload.architecture import architecture
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.profiles.cost_terms import full_pass_work, work
+from parasim_core.calibration.profiles.points import StepPoint, block_at, first_layer_of, join_targets, split_targets
+from parasim_core.sim.workload.architecture import architecture
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE
 
 # One layer: q and o 16 x 16, k and v 16 x 8, three MLP matrices 16 x 24, two norms of 16.

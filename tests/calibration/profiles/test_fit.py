@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.calibration.measuring.calibrate import fitted
-from parasim.core.calibration.profiles.cost_terms import TERMS, Amounts, Form, work
-from parasim.core.calibration.profiles.fit import fit
-from parasim.core.calibration.profiles.measured_file import MeasuredFile, StepFit, StepSample, coefficients
-from parasim.core.calibration.profiles.points import StepPoint, Visit
-from parasim.core.calibration.profiles.quality import summary
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.measuring.calibrate import fitted
+from parasim_core.calibration.profiles.cost_terms import TERMS, Amounts, Form, work
+from parasim_core.calibration.profiles.fit import fit
+from parasim_core.calibration.profiles.measured_file import MeasuredFile, StepFit, StepSample, coefficients
+from parasim_core.calibration.profiles.points import StepPoint, Visit
+from parasim_core.calibration.profiles.quality import summary
+from parasim_core.sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, PRICES, VALUES, measured_file, visit
 
 POINTS = [sample.point for sample in measured_file().samples]

@@ -10,25 +10,25 @@ from typing import Any
 import jsonschema
 import pytest
 
-from parasim.core.calibration.measuring.calibrate import fitted
-from parasim.core.calibration.profiles.cost_terms import full_pass_work, work
-from parasim.core.calibration.profiles.loading import load_profile, read_profile, shipped_profiles
-from parasim.core.calibration.profiles.measured import MeasuredProfile
-from parasim.core.calibration.profiles.measured_file import (
+from parasim_core.calibration.measuring.calibrate import fitted
+from parasim_core.calibration.profiles.cost_terms import full_pass_work, work
+from parasim_core.calibration.profiles.loading import load_profile, read_profile, shipped_profiles
+from parasim_core.calibration.profiles.measured import MeasuredProfile
+from parasim_core.calibration.profiles.measured_file import (
     MeasuredFile,
     MergeSample,
     ModelShape,
     StepSample,
     profile_schema,
 )
-from parasim.core.calibration.profiles.merging import fit_merging
-from parasim.core.calibration.profiles.points import StepPoint
-from parasim.core.sim.engine.costs import Costs
-from parasim.core.sim.engine.simulate import prepare, simulate
-from parasim.core.sim.errors import CostError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.architecture import Architecture, architecture, from_config
-from parasim.core.sim.workload.methods import Trains
+from parasim_core.calibration.profiles.merging import fit_merging
+from parasim_core.calibration.profiles.points import StepPoint
+from parasim_core.sim.engine.costs import Costs
+from parasim_core.sim.engine.simulate import prepare, simulate
+from parasim_core.sim.errors import CostError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.architecture import Architecture, architecture, from_config
+from parasim_core.sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, VALUES, measured_file
 
 FILE = fitted(measured_file(), ARCHITECTURE)

@@ -10,15 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.calibration.measuring import measure_merging as measure_merging_module
-from parasim.core.calibration.measuring.measure_merging import STACKED, measure_merging
-from parasim.core.calibration.measuring.measured_model import MeasuredModel
-from parasim.core.calibration.measuring.plan import MeasuringPlan, Role
-from parasim.core.calibration.profiles.cost_terms import MERGE_TERMS, merge_work
-from parasim.core.calibration.profiles.measured_file import MergeSample
-from parasim.core.calibration.profiles.merging import fit_merging, merge_seconds
-from parasim.core.train.models.adapters import Adapter
-from parasim.core.train.models.blocks import Values
+from parasim_core.calibration.measuring import measure_merging as measure_merging_module
+from parasim_core.calibration.measuring.measure_merging import STACKED, measure_merging
+from parasim_core.calibration.measuring.measured_model import MeasuredModel
+from parasim_core.calibration.measuring.plan import MeasuringPlan, Role
+from parasim_core.calibration.profiles.cost_terms import MERGE_TERMS, merge_work
+from parasim_core.calibration.profiles.measured_file import MergeSample
+from parasim_core.calibration.profiles.merging import fit_merging, merge_seconds
+from parasim_core.train.models.adapters import Adapter
+from parasim_core.train.models.blocks import Values
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 
 PLAN = MeasuringPlan(

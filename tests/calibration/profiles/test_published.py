@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.calibration.paper.cells import paper_setting
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.paper.cells import paper_setting
+from parasim_core.sim.errors import CostError
 
 
 def setting(**fields: Any) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from parasim.core.calibration.measuring.calibrate import save
-from parasim.core.calibration.profiles.loading import load_profile
-from parasim.core.calibration.profiles.measured import MeasuredProfile
-from parasim.core.calibration.profiles.measured_file import MergeSample
-from parasim.core.calibration.profiles.merging import fit_merging
-from parasim.core.calibration.profiles.quality import doubt
-from parasim.core.sim.errors import CostError
+from parasim_core.calibration.measuring.calibrate import save
+from parasim_core.calibration.profiles.loading import load_profile
+from parasim_core.calibration.profiles.measured import MeasuredProfile
+from parasim_core.calibration.profiles.measured_file import MergeSample
+from parasim_core.calibration.profiles.merging import fit_merging
+from parasim_core.calibration.profiles.quality import doubt
+from parasim_core.sim.errors import CostError
 from tests.calibration.synthetic import ARCHITECTURE, file_that_is_off
 from tests.parasim.command_line import refused, run
 

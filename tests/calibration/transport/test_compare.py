@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.calibration.transport.compare import TransportComparison, compare, measured, summaries
-from parasim.core.sim.errors import OutputError
+from parasim_core.calibration.transport.compare import TransportComparison, compare, measured, summaries
+from parasim_core.sim.errors import OutputError
 
 
 @pytest.fixture(scope="module")

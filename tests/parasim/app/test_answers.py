@@ -15,9 +15,9 @@ from parasim.app.methods import methods
 from parasim.app.questions import answer, problems
 from parasim.app.reasons import reasons
 from parasim.app.running import run
-from parasim.core.calibration.paper.cells import paper_setting
 from parasim.explanation import summary
 from parasim.planning.plan import plan
+from parasim_core.calibration.paper.cells import paper_setting
 
 PAPER = paper_setting("llama-3-8b")
 # Three sites compute 30 s, send 10 MB in 10 s and receive them in 5 s.

@@ -12,7 +12,7 @@ import pytest
 import parasim
 from parasim.cli.listing import PROFILE
 from parasim.contracts import CONTRACTS
-from parasim.core.sim.scenario.reading import load
+from parasim_core.sim.scenario.reading import load
 from tests.parasim.command_line import refused, run, schema_of
 
 SMALL = {

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import OutputError, ScenarioError
-from parasim.core.sim.scenario.links import Traced
-from parasim.core.sim.scenario.traces import mean_rate
 from parasim.importing.fleet import CSV_HEAD
 from parasim.importing.links import import_links
+from parasim_core.sim.errors import OutputError, ScenarioError
+from parasim_core.sim.scenario.links import Traced
+from parasim_core.sim.scenario.traces import mean_rate
 from tests.parasim.importing.samples import IPERF_REFUSED, OOKLA, SPEEDTEST_CLI, iperf, iperf_both, mtr, write
 from tests.parasim.importing.test_ping import LINUX, MACOS
 

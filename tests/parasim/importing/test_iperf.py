@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
 from parasim.importing.formats import read_file
 from parasim.importing.measurement import Measurement
+from parasim_core.sim.errors import ScenarioError
 from tests.parasim.importing.samples import IPERF_REFUSED, iperf, iperf_both, iperf_udp, write
 
 

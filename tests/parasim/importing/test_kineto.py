@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
 import parasim
-from parasim.core.sim.errors import CostError
+from parasim_core.sim.errors import CostError
 from tests.parasim.command_line import refused, run
 
 SCENARIO = """

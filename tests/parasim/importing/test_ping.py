@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
 from parasim.importing.formats import read_file
 from parasim.importing.measurement import Measurement
+from parasim_core.sim.errors import ScenarioError
 from tests.parasim.importing.samples import mtr, write
 
 LINUX = """PING fl.example.org (203.0.113.9) 56(84) bytes of data.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
 from parasim.importing.formats import read_file
+from parasim_core.sim.errors import ScenarioError
 from tests.parasim.importing.samples import OOKLA, SPEEDTEST_CLI, write
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ParaSimError
 from parasim.importing.links import import_links
+from parasim_core.sim.errors import ParaSimError
 from tests.parasim.importing import test_ping
 from tests.parasim.importing.samples import OOKLA, SPEEDTEST_CLI, iperf, iperf_both, iperf_udp, mtr
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
 from parasim.importing.formats import read_file
 from parasim.importing.measurement import Measurement
+from parasim_core.sim.errors import ScenarioError
 from tests.parasim.importing.samples import write
 
 

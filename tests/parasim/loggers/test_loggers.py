@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from parasim.core.train.runs.metrics import MetricsRow
 from parasim.loggers import logbook as logbook_module
 from parasim.training import train
+from parasim_core.train.runs.metrics import MetricsRow
 from tests.parasim.command_line import refused, run
 from tests.parasim.loggers.fakes import FOLDER, install, lines
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.analysis.critical_path import Holder, Piece, critical_path, length, pieces_of
-from parasim.core.sim.analysis.slack import slack
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Kind, Parts, Span, Timeline
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.analysis.critical_path import Holder, Piece, critical_path, length, pieces_of
+from parasim_core.sim.analysis.slack import slack
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Kind, Parts, Span, Timeline
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.sim.runs import simulated
 from tests.sim.whatifs import scenarios
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.analysis.deadline_search import (
+from parasim_core.sim.analysis.deadline_search import (
     around_line,
     deadline_search,
     decimals,

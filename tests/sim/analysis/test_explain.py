@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from parasim.core.sim.analysis.critical_path import Holder
-from parasim.core.sim.analysis.explain import Change, Claim, Explanation, Lever, explain, named
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.engine.timeline import SERVER
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.analysis.critical_path import Holder
+from parasim_core.sim.analysis.explain import Change, Claim, Explanation, Lever, explain, named
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.engine.timeline import SERVER
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.sim.runs import simulated
 from tests.sim.whatifs import scenarios
 

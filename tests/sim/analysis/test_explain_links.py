@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.analysis.critical_path import Holder
-from parasim.core.sim.analysis.explain import Change, Lever
-from parasim.core.sim.analysis.hidden import both_directions_at_once
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind, Span, Timeline
-from parasim.core.sim.scenario.scenario import Scenario
 from parasim.explanation import sentences
+from parasim_core.sim.analysis.critical_path import Holder
+from parasim_core.sim.analysis.explain import Change, Lever
+from parasim_core.sim.analysis.hidden import both_directions_at_once
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind, Span, Timeline
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.sim.analysis.test_explain import claim, explained
 from tests.sim.runs import DEFAULTS
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.analysis.failing import Failure, What, failures, write_failures
-from parasim.core.sim.engine.timeline import SERVER, Kind
-from parasim.core.sim.failures.dropout import Vanishing
+from parasim_core.sim.analysis.failing import Failure, What, failures, write_failures
+from parasim_core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.failures.dropout import Vanishing
 from tests.sim.analysis.test_failing_path import Run
 from tests.sim.engine import test_dropout, test_failing
 from tests.sim.engine.test_failing import device, link

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from parasim.core.sim.analysis.critical_path import Holder, Piece, critical_path, length
-from parasim.core.sim.analysis.explain import explain
-from parasim.core.sim.analysis.levers import Lever
-from parasim.core.sim.engine.fleet import opened_one_by_one
-from parasim.core.sim.engine.incidents import Closed, Closing
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Interval
-from parasim.core.sim.errors import EndedEarlyError
-from parasim.core.sim.failures.dropout import Vanishing
-from parasim.core.sim.failures.interruptions import Interruption, Interruptions
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import METHODS
 from parasim.explanation import sentences, summary
+from parasim_core.sim.analysis.critical_path import Holder, Piece, critical_path, length
+from parasim_core.sim.analysis.explain import explain
+from parasim_core.sim.analysis.levers import Lever
+from parasim_core.sim.engine.fleet import opened_one_by_one
+from parasim_core.sim.engine.incidents import Closed, Closing
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Interval
+from parasim_core.sim.errors import EndedEarlyError
+from parasim_core.sim.failures.dropout import Vanishing
+from parasim_core.sim.failures.interruptions import Interruption, Interruptions
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.methods import METHODS
 from tests.sim.engine import test_dropout, test_failing, test_failures_random
 from tests.sim.engine.test_failing import NEVER, device, link
 from tests.sim.runs import prepared, simulated
@@ -188,7 +188,7 @@ def test_a_change_with_which_the_run_would_end_early_is_told(monkeypatch: pytest
     def ends_early(*of: Any) -> Result:
         raise EndedEarlyError("round 0 is short")
 
-    monkeypatch.setattr("parasim.core.sim.analysis.explain.simulate", ends_early)
+    monkeypatch.setattr("parasim_core.sim.analysis.explain.simulate", ends_early)
     fleet = [{"failures": {"every": "10h", "repair": "1min"}}]
     why = explained(method="fedbcd", rounds=1, fleet=fleet)
     assert not claims(why)[Lever.NOTHING_FAILS].ends

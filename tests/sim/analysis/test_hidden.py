@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import parasim
-from parasim.core.sim.analysis.critical_path import Holder
-from parasim.core.sim.analysis.hidden import computed, exposed_before, guess_hiding
+from parasim_core.sim.analysis.critical_path import Holder
+from parasim_core.sim.analysis.hidden import computed, exposed_before, guess_hiding
 
 BASE = {"compute": {"seconds": 10}, "payload": {"upload": "100MB"}, "rounds": 4}
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from parasim.core.sim.analysis.inputs import Inputs
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.replay.replay import record
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.analysis.inputs import Inputs
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.replay.replay import record
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.sim.whatifs import scenarios
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.analysis.jitter import Draws, Jitters, factors, simulate_drawn
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.replay.replay import Recording, record
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.uncertainty import Jitter
+from parasim_core.sim.analysis.jitter import Draws, Jitters, factors, simulate_drawn
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.replay.replay import Recording, record
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.uncertainty import Jitter
 from tests.sim.whatifs import scenarios
 
 LOGNORMAL = {"sigma": 0.2}

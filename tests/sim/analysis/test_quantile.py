@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
+from parasim_core.sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
 
 
 def binomial(k: int, n: int, p: float) -> float:

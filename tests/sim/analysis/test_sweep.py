@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.analysis.sweep import Axis, SweepPoint, grid, run_sweep, split_values
-from parasim.core.sim.errors import OutputError, ScenarioError
+from parasim_core.sim.analysis.sweep import Axis, SweepPoint, grid, run_sweep, split_values
+from parasim_core.sim.errors import OutputError, ScenarioError
 
 CALLS: list[float] = []
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parasim import simulate
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind, Span, account
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind, Span, account
+from parasim_core.sim.workload.methods import METHODS
 from tests.sim.runs import simulated, with_staleness
 
 SECONDS = st.floats(0, 100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parasim.core.sim.engine.aggregation import (
+from parasim_core.sim.engine.aggregation import (
     AllExpected,
     Batch,
     Buffer,
@@ -15,8 +15,8 @@ from parasim.core.sim.engine.aggregation import (
     at_least,
     weight_of_stale,
 )
-from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.errors import ScenarioError
+from parasim_core.sim.engine.learner import Update
+from parasim_core.sim.errors import ScenarioError
 
 
 def received(client: int, round: int = 0, trained_on: int = -1, clients: int = 1) -> Received:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.analysis.critical_path import Holder, critical_path, length
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.analysis.critical_path import Holder, critical_path, length
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Kind
 from tests.sim.runs import of, rotating, simulated, with_staleness
 
 EU = SERVER - 1

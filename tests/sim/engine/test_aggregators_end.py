@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parasim.core.sim.analysis.critical_path import Holder, critical_path
-from parasim.core.sim.engine.aggregation import Quorum
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.shape import Params, Traits
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.workload.methods import METHODS, Method, Trains
+from parasim_core.sim.analysis.critical_path import Holder, critical_path
+from parasim_core.sim.engine.aggregation import Quorum
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.shape import Params, Traits
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.workload.methods import METHODS, Method, Trains
 from tests.sim.engine.test_aggregators import EU, FLEET, REGIONS, US, times
 from tests.sim.runs import of, simulated
 

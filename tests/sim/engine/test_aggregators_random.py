@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parasim.core.sim.analysis.critical_path import Holder, critical_path
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.engine.timeline import Kind
+from parasim_core.sim.analysis.critical_path import Holder, critical_path
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.engine.timeline import Kind
 from tests.oracles import regional
 from tests.sim.runs import prepared, with_staleness
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from parasim.core.sim.analysis.critical_path import Holder, length
-from parasim.core.sim.analysis.explain import explain
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.errors import ScenarioError, SimulationError
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.replay.conditions import Variants
-from parasim.core.sim.replay.replay import record
-from parasim.core.sim.workload.methods import METHODS, Method, Trains
+from parasim_core.sim.analysis.critical_path import Holder, length
+from parasim_core.sim.analysis.explain import explain
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.errors import ScenarioError, SimulationError
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.replay.conditions import Variants
+from parasim_core.sim.replay.replay import record
+from parasim_core.sim.workload.methods import METHODS, Method, Trains
 from tests.sim.runs import of, prepared, simulated
 from tests.sim.users.impatient import IMPATIENT
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF
@@ -60,7 +60,7 @@ def test_a_shape_that_declares_too_much_is_not_believed(monkeypatch: pytest.Monk
     # The recorded graph must give back its own recording. Forgetting what was waited for breaks that.
     setup, costs = prepared(method="full-ft", fleet=FLEET, rounds=3)
     assert not record(setup, costs).not_replayable
-    monkeypatch.setattr("parasim.core.sim.engine.site.Site.released", lambda self, event: event)
+    monkeypatch.setattr("parasim_core.sim.engine.site.Site.released", lambda self, event: event)
     assert record(setup, costs).not_replayable
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-import parasim.core.sim.engine.links
-from parasim.core.sim.errors import DeadLinkError, SimulationError
-from parasim.core.sim.network import Course, Tree, Varying
+import parasim_core.sim.engine.links
+from parasim_core.sim.errors import DeadLinkError, SimulationError
+from parasim_core.sim.network import Course, Tree, Varying
 from tests.sim.runs import simulated
 
 DEAD = Varying(Course([0.0, 60.0], [1e6, 0.0]))
@@ -28,7 +28,7 @@ class _DeadUplinks(Tree):
 def test_a_run_that_stands_still_names_the_link_that_carries_nothing(
     monkeypatch: pytest.MonkeyPatch, network: Any, link: str
 ):
-    monkeypatch.setattr(parasim.core.sim.engine.links, "star_network", network)
+    monkeypatch.setattr(parasim_core.sim.engine.links, "star_network", network)
     given = {"payload": {"upload": "10MB"}, "compute": {"seconds": 55}, "fleet": [{"uplink": "2MB/s"}]}
     with pytest.raises(SimulationError, match=rf"its upload \({link} carries nothing from 60 s on\) since 55 s"):
         simulated(method="fedit", rounds=1, **given)
@@ -63,7 +63,7 @@ def test_the_dead_link_of_a_region_is_the_users_to_mend_too():
 def test_a_link_that_comes_up_again_is_not_dead(monkeypatch: pytest.MonkeyPatch):
     # 1 MB/s until 60 s and from 100 s on: 5 MB of 10 MB are left then.
     up = Varying(Course([0.0, 60.0, 100.0], [1e6, 0.0, 1e6]))
-    monkeypatch.setattr(parasim.core.sim.engine.links, "star_network", lambda env, **_: Tree(env, ingress=up))
+    monkeypatch.setattr(parasim_core.sim.engine.links, "star_network", lambda env, **_: Tree(env, ingress=up))
     given = {
         "payload": {"upload": "10MB", "download": "1B"},
         "compute": {"seconds": 55},

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Kind
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.failures.dropout import Dropouts, Vanishing
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.failures.dropout import Dropouts, Vanishing
 from tests.sim.runs import of, simulated
 
 Fates = Mapping[tuple[int, int], Vanishing]

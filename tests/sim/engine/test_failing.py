@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Interval, Kind
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.failures.interruptions import Interruption, Interruptions
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Interval, Kind
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.failures.interruptions import Interruption, Interruptions
 from tests.sim.engine.test_dropout import spans, whose
 from tests.sim.runs import of, simulated
 

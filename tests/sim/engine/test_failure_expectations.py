@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.aggregation import at_least
-from parasim.core.sim.engine.costs import Cost
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import prepare, simulate
-from parasim.core.sim.engine.timeline import Kind, Span
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.support.streams import KeyedStream
-from parasim.core.sim.workload.blocks import Block
+from parasim_core.sim.engine.aggregation import at_least
+from parasim_core.sim.engine.costs import Cost
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import prepare, simulate
+from parasim_core.sim.engine.timeline import Kind, Span
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.support.streams import KeyedStream
+from parasim_core.sim.workload.blocks import Block
 
 SIGMAS = 4
 """An unbiased mean lies so many standard errors away in 1 of 16,000 cases; seeds are fixed."""

@@ -8,8 +8,8 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from parasim.core.sim.engine import candidates
-from parasim.core.sim.support.streams import KeyedStream, Stream
+from parasim_core.sim.engine import candidates
+from parasim_core.sim.support.streams import KeyedStream, Stream
 from tests.sim.runs import simulated
 
 MODELS: dict[str, dict[str, Any]] = {

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet, opened_one_by_one
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.server import Server
-from parasim.core.sim.engine.simulate import prepare, simulate
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet, opened_one_by_one
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.server import Server
+from parasim_core.sim.engine.simulate import prepare, simulate
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.sim.runs import with_staleness
 
 METHODS = ("fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock", "fedcybgd")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.analysis.critical_path import Holder, critical_path
-from parasim.core.sim.engine.links import Access
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.analysis.critical_path import Holder, critical_path
+from parasim_core.sim.engine.links import Access
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.engine.timeline import SERVER, Kind
 from tests.sim.runs import of, prepared, simulated
 
 ONE_ROUND: dict[str, Any] = {"method": "fedbcd", "rounds": 1, "compute": {"seconds": 0}}

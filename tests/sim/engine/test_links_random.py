@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.network import PathNetwork
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.network import PathNetwork
 from tests.sim.runs import simulated
 
 CASES = 150
@@ -20,7 +20,7 @@ def test_the_slow_twin_has_every_span_where_the_tree_has_it(method: str, monkeyp
         fields = _drawn(np.random.default_rng(seed)) | {"method": method}
         fast = _spans(simulated(**fields))
         with monkeypatch.context() as patched:
-            patched.setattr("parasim.core.sim.engine.links.star_network", _progressive_filling)
+            patched.setattr("parasim_core.sim.engine.links.star_network", _progressive_filling)
             slow = _spans(simulated(**fields))
         assert fast.keys() == slow.keys(), seed
         for key, times in fast.items():

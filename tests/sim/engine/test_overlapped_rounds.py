@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.failures.dropout import Phase, Vanishing
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.failures.dropout import Phase, Vanishing
 from tests.sim.engine.test_dropout import Fates, spans, whose
 from tests.sim.engine.test_dropout import run as run_
 from tests.sim.runs import of, rotating, simulated

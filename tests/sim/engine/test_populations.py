@@ -11,14 +11,14 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fallible import Fallible
-from parasim.core.sim.engine.fleet import Fleet, opened_one_by_one
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.run import Run
-from parasim.core.sim.engine.simulate import prepare, simulate
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fallible import Fallible
+from parasim_core.sim.engine.fleet import Fleet, opened_one_by_one
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.run import Run
+from parasim_core.sim.engine.simulate import prepare, simulate
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.growth import bytecodes
 from tests.sim.engine.test_failures_random import scenarios
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.replay.replay import record
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.replay.replay import record
 from tests.sim.runs import of, prepared, simulated
 
 LATE = "late: its round had been aggregated"

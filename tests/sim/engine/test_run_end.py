@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.aggregation import Aggregation, Batch, Buffer, Immediate, Quorum, Received
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.shape import Traits
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.timeline import SERVER, Kind
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.errors import ScenarioError, SimulationError
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.workload.methods import METHODS, Method, Trains
+from parasim_core.sim.engine.aggregation import Aggregation, Batch, Buffer, Immediate, Quorum, Received
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.shape import Traits
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.errors import ScenarioError, SimulationError
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.workload.methods import METHODS, Method, Trains
 from tests.sim.runs import of, simulated
 
 Client = Callable[[Synchronous[Any], Site], Process]

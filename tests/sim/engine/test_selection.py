@@ -7,9 +7,9 @@ import math
 import pytest
 import simpy
 
-from parasim.core.sim.engine.selection import Everyone, Fraction, Listed, OverSelection, Places, Turns
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.support.streams import stream
+from parasim_core.sim.engine.selection import Everyone, Fraction, Listed, OverSelection, Places, Turns
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.support.streams import stream
 
 
 def test_everyone_is_everyone_available():

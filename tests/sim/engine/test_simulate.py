@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.simulate import prepare, simulate
-from parasim.core.sim.engine.timeline import write_csv
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.architecture import architecture
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.simulate import prepare, simulate
+from parasim_core.sim.engine.timeline import write_csv
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.architecture import architecture
+from parasim_core.sim.workload.methods import METHODS
 from tests.sim.runs import simulated, with_staleness
 
 

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from parasim.core.sim.failures.availability import DAY, RecordedSessions, Sessions, mean_return_rate, share_over_day
+from parasim_core.sim.failures.availability import DAY, RecordedSessions, Sessions, mean_return_rate, share_over_day
 
 HOUR = 3600.0
 

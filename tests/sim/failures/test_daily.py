@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.failures.availability import DAY, DailySessions
-from parasim.core.sim.scenario.calendar import read_moment, read_time
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.failures.availability import DAY, DailySessions
+from parasim_core.sim.scenario.calendar import read_moment, read_time
 
 HOUR = 3600.0
 # Of one client with 30 s of computing; its messages take 1 s each way.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.failures.deadline import AdaptiveDeadline
+from parasim_core.sim.failures.deadline import AdaptiveDeadline
 
 
 def after(durations: list[float], median: float = 1.0, mad: float = 3.0) -> float | None:

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from parasim.core.sim.failures.dropout import Dropouts
-from parasim.core.sim.support.streams import KeyedStream
+from parasim_core.sim.failures.dropout import Dropouts
+from parasim_core.sim.support.streams import KeyedStream
 
 
 def error(share: float, count: int) -> float:

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import pytest
 
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.failures import interruptions as module
-from parasim.core.sim.failures.interruptions import Computed, Interruption, Interruptions, compute
-from parasim.core.sim.failures.marks import Marks
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.failures import interruptions as module
+from parasim_core.sim.failures.interruptions import Computed, Interruption, Interruptions, compute
+from parasim_core.sim.failures.marks import Marks
 
 
 def in_turn(every: float, length: float, client: int, end: float) -> list[Interruption]:

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from parasim.core.sim.failures import marks as module
-from parasim.core.sim.failures.marks import Marks
-from parasim.core.sim.support.streams import KeyedStream
+from parasim_core.sim.failures import marks as module
+from parasim_core.sim.failures.marks import Marks
+from parasim_core.sim.support.streams import KeyedStream
 
 
 def listed(marks: Marks, client: int, start: float, end: float) -> list[float]:

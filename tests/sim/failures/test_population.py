@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.selection import Fraction
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.failures.availability import Sessions
-from parasim.core.sim.failures.population import Population
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sessions import recorded_sessions
-from parasim.core.sim.scenario.traces import followed_traces
-from parasim.core.sim.support.streams import KeyedStream, stream
+from parasim_core.sim.engine.selection import Fraction
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.failures.availability import Sessions
+from parasim_core.sim.failures.population import Population
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sessions import recorded_sessions
+from parasim_core.sim.scenario.traces import followed_traces
+from parasim_core.sim.support.streams import KeyedStream, stream
 from tests.growth import bytecodes
 
 PLAIN: dict[str, Any] = {"method": "fedbcd", "rounds": 2, "compute": {"seconds": 1}, "payload": {"upload": "10MB"}}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from simpy import Environment
 
-from parasim.core.sim.network.capacity import Course, Varying, rate_at
-from parasim.core.sim.network.model import Network
-from parasim.core.sim.network.transport import StartUp
+from parasim_core.sim.network.capacity import Course, Varying, rate_at
+from parasim_core.sim.network.model import Network
+from parasim_core.sim.network.transport import StartUp
 from tests.oracles.progressive_filling import Outcome, Transfer, outcomes
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network.capacity import Course, Varying
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network.capacity import Course, Varying
 
 # 10 B/s for 2 s, nothing for 3 s, 4 B/s for 5 s: 40 B in 10 s, again and again.
 PULSES = Course([0.0, 2.0, 5.0], [10.0, 0.0, 4.0], period=10.0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from simpy import Environment
 
-from parasim.core.sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
+from parasim_core.sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
 from tests.sim.network.star_cases import Case, Client, Message, Site, Tcp, oracle, run, simulate
 from tests.sim.network.test_tree import goes_down, random_tree
 from tests.sim.network.test_varying import varied

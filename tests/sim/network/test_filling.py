@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.network.filling import max_min_rates
+from parasim_core.sim.network.filling import max_min_rates
 from tests.oracles.progressive_filling import max_min_rates as slow_rates
 
 

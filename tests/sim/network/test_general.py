@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simpy import Environment
 
-from parasim.core.sim.network import Link, PathNetwork, Transfer
-from parasim.core.sim.network.general import Hop, Path
+from parasim_core.sim.network import Link, PathNetwork, Transfer
+from parasim_core.sim.network.general import Hop, Path
 from tests.oracles import progressive_filling
 from tests.sim.network.star_cases import Case, Client, Message, cases, expected, scaled, simulate
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from simpy import Environment
 
 import parasim
-import parasim.core.sim.network
-import parasim.core.sim.network.filling
-import parasim.core.sim.network.general
-from parasim.core.sim.network import HalfDuplexTree, PathNetwork
+import parasim_core.sim.network
+import parasim_core.sim.network.filling
+import parasim_core.sim.network.general
+from parasim_core.sim.network import HalfDuplexTree, PathNetwork
 from tests.sim.network.star_cases import Case, Client, Message, cases, expected, run, simulate, trees
 
 HALF = Client(10.0, 5.0, half_duplex=True)
@@ -62,12 +62,12 @@ def test_large_fleets_are_not_filled_progressively(
 ):
     scenario = {**FLEET, "method": method, "server": server}
     filled = parasim.simulate(scenario)
-    monkeypatch.setattr(parasim.core.sim.network, "MOST_FILLED", 0)
+    monkeypatch.setattr(parasim_core.sim.network, "MOST_FILLED", 0)
 
     def fill(*_: object) -> None:
         raise AssertionError("no client sends and receives at once: rates are the tree's")
 
-    monkeypatch.setattr(parasim.core.sim.network.general, "max_min_rates", fill)
+    monkeypatch.setattr(parasim_core.sim.network.general, "max_min_rates", fill)
     fast = parasim.simulate(scenario)
     assert fast.wall_clock == pytest.approx(filled.wall_clock, rel=1e-9)
     assert fast.figures() == pytest.approx(filled.figures(), rel=1e-9, abs=1e-9)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from parasim.core.sim.network.alone import alone_and_stalled
-from parasim.core.sim.network.link import Link
+from parasim_core.sim.network.alone import alone_and_stalled
+from parasim_core.sim.network.link import Link
 from tests.growth import exponent
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simpy import Environment
 
-import parasim.core.sim.network.tree
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network import HalfDuplexTree, PathNetwork, Tree, star_network
+import parasim_core.sim.network.tree
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network import HalfDuplexTree, PathNetwork, Tree, star_network
 from tests.oracles.progressive_filling import NaiveStar
 from tests.sim.network.star_cases import Case, Client, Message, cases, expected, scaled, simulate
 from validation.references.simgrid import DATA, federated_rounds
@@ -213,7 +213,7 @@ def test_star_network_chooses():
 
 
 def test_the_documented_example():
-    assert doctest.testmod(parasim.core.sim.network.tree).failed == 0
+    assert doctest.testmod(parasim_core.sim.network.tree).failed == 0
 
 
 @settings(max_examples=400, deadline=None)

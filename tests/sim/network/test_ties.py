@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pytest
 
-from parasim.core.sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
+from parasim_core.sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
 from tests.sim.network.star_cases import Case, Change, Client, Message, Site, simulate
 
 CLASSES = [Tree, PathNetwork, HalfDuplexTree]

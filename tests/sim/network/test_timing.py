@@ -4,7 +4,7 @@ import math
 
 from simpy import Environment
 
-from parasim.core.sim.network.timing import Alarm, EndOfInstant, go_on
+from parasim_core.sim.network.timing import Alarm, EndOfInstant, go_on
 
 
 def test_an_alarm_can_be_moved_either_way_and_switched_off():

@@ -6,8 +6,8 @@ import random
 import pytest
 from simpy import Environment
 
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network import PathNetwork, Tree
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network import PathNetwork, Tree
 from tests.sim.network.star_cases import Case, Change, Client, Message, Site, run, simulate
 
 both = pytest.mark.parametrize("network_class", [Tree, PathNetwork])

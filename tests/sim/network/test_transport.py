@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simpy import Environment
 
-from parasim.core.sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
-from parasim.core.sim.network.loss import loss_limit
-from parasim.core.sim.network.transport import PACKET, SEGMENT, Tcp, outages
-from parasim.core.sim.scenario.links import Buffers, Transport
+from parasim_core.sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
+from parasim_core.sim.network.loss import loss_limit
+from parasim_core.sim.network.transport import PACKET, SEGMENT, Tcp, outages
+from parasim_core.sim.scenario.links import Buffers, Transport
 
 TRIP = 0.098
 LINK = 1000 * PACKET

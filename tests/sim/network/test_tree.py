@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from simpy import Environment
 
-from parasim.core.sim.errors import NetworkError
-from parasim.core.sim.network import HalfDuplexTree, PathNetwork, Tree
-from parasim.core.sim.network.capacity import rate_at
+from parasim_core.sim.errors import NetworkError
+from parasim_core.sim.network import HalfDuplexTree, PathNetwork, Tree
+from parasim_core.sim.network.capacity import rate_at
 from tests.oracles.progressive_filling import Outcome
 from tests.sim.network.star_cases import Case, Change, Client, Message, Site, oracle, run, simulate, trees
 

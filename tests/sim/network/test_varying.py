@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from simpy import Environment
 
-from parasim.core.sim.errors import SimulationError
-from parasim.core.sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
-from parasim.core.sim.network.timing import Patience
+from parasim_core.sim.errors import SimulationError
+from parasim_core.sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
+from parasim_core.sim.network.timing import Patience
 from tests.oracles.progressive_filling import Outcome
 from tests.sim.network.star_cases import Case, Client, Message, Site, faster, oracle, run, simulate
 from tests.sim.network.test_tree import agrees, goes_down, random_tree

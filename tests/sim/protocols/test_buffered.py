@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.engine.result import Result
-from parasim.core.sim.engine.timeline import SERVER, Kind, write_csv
-from parasim.core.sim.errors import ScenarioError
+from parasim_core.sim.engine.result import Result
+from parasim_core.sim.engine.timeline import SERVER, Kind, write_csv
+from parasim_core.sim.errors import ScenarioError
 from tests.sim.runs import of, simulated
 
 FLEET = [{"uplink": "100MB/s"}, {"uplink": "50MB/s"}, {"uplink": "20MB/s"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parasim.core.sim.engine.timeline import Kind
+from parasim_core.sim.engine.timeline import Kind
 from tests.sim.runs import of, simulated
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.engine.timeline import SERVER, Kind
+from parasim_core.sim.engine.timeline import SERVER, Kind
 from tests.oracles import overlapped as oracle
 from tests.sim.runs import of, rotating, simulated
 

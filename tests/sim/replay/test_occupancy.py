@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parasim.core.sim.replay.occupancy import never_exceeds
+from parasim_core.sim.replay.occupancy import never_exceeds
 
 
 def crossing(begin: float, end: float, rate: float):

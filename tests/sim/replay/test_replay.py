@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parasim.core.sim.engine.costs import GivenSeconds
-from parasim.core.sim.engine.fleet import Fleet
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.engine.timeline import Kind, Timeline
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.replay.conditions import PER_CLIENT, Variants
-from parasim.core.sim.replay.occupancy import messages_follow_one_another
-from parasim.core.sim.replay.replay import Recording, record, replay
-from parasim.core.sim.scenario.scenario import Scenario
+from parasim_core.sim.engine.costs import GivenSeconds
+from parasim_core.sim.engine.fleet import Fleet
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.engine.timeline import Kind, Timeline
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.replay.conditions import PER_CLIENT, Variants
+from parasim_core.sim.replay.occupancy import messages_follow_one_another
+from parasim_core.sim.replay.replay import Recording, record, replay
+from parasim_core.sim.scenario.scenario import Scenario
 from tests.sim.runs import rotating, simulated
 from tests.sim.whatifs import scenarios
 

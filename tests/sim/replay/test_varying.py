@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from parasim.api import load, set_up
-from parasim.core.sim.analysis.inputs import Inputs
-from parasim.core.sim.analysis.jitter import Jitters, random_starts, simulate_drawn
-from parasim.core.sim.engine.simulate import simulate
-from parasim.core.sim.replay.conditions import Variants
-from parasim.core.sim.replay.replay import Recording, record
+from parasim_core.sim.analysis.inputs import Inputs
+from parasim_core.sim.analysis.jitter import Jitters, random_starts, simulate_drawn
+from parasim_core.sim.engine.simulate import simulate
+from parasim_core.sim.replay.conditions import Variants
+from parasim_core.sim.replay.replay import Recording, record
 
 Fields = dict[str, Any]
 STEPS: Fields = {"steps": [["0s", "4MB/s"], ["5s", "1MB/s"]], "period": "9s"}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from parasim.core.sim.scenario.calendar import (
+from parasim_core.sim.scenario.calendar import (
     due,
     is_calendar,
     moment_after,

@@ -8,11 +8,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from parasim.core.sim.errors import ScenarioError, UnitError
-from parasim.core.sim.scenario import units
-from parasim.core.sim.scenario.economy import Choices, Prices, Watts
-from parasim.core.sim.scenario.reading import load
-from parasim.core.sim.scenario.scenario import PLANNED, Scenario, json_schema
+from parasim_core.sim.errors import ScenarioError, UnitError
+from parasim_core.sim.scenario import units
+from parasim_core.sim.scenario.economy import Choices, Prices, Watts
+from parasim_core.sim.scenario.reading import load
+from parasim_core.sim.scenario.scenario import PLANNED, Scenario, json_schema
 from tests.sim.runs import simulated
 
 SMALL: dict[str, Any] = {"rounds": 3, "payload": {"upload": "1MB"}, "compute": {"seconds": 1}}

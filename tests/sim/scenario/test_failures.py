@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.failures import AdaptiveDeadline
-from parasim.core.sim.scenario.reading import load, plain_fields, read
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.yaml_reading import to_yaml
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.failures import AdaptiveDeadline
+from parasim_core.sim.scenario.reading import load, plain_fields, read
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.yaml_reading import to_yaml
+from parasim_core.sim.workload.methods import METHODS
 
 Fields = dict[str, Any]
 BASE: Fields = {"method": "fedbcd", "rounds": 2, "compute": {"seconds": 1}, "payload": {"upload": "10MB"}}

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.network.transport import Tcp
-from parasim.core.sim.scenario.links import Buffers, Steps, Traced, Transport
-from parasim.core.sim.scenario.reading import load, plain_fields, read
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.yaml_reading import to_yaml
 from parasim.ignored import unused_regions
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.network.transport import Tcp
+from parasim_core.sim.scenario.links import Buffers, Steps, Traced, Transport
+from parasim_core.sim.scenario.reading import load, plain_fields, read
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.yaml_reading import to_yaml
 
 Fields = dict[str, Any]
 BASE: Fields = {"method": "fedbcd", "rounds": 2, "compute": {"seconds": 1}, "payload": {"upload": "10MB"}}

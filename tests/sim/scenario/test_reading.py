@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.reading import MAX_FILE_BYTES, load, parse_override, read, with_field
-from parasim.core.sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.yaml_reading import to_yaml
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.reading import MAX_FILE_BYTES, load, parse_override, read, with_field
+from parasim_core.sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.yaml_reading import to_yaml
 from tests.sim.scenario.test_scenario import FULL, SMALL
 
 FULL_TOML = """

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.fields import SchemaOfFields, Section
-from parasim.core.sim.scenario.reading import load, read
-from parasim.core.sim.scenario.scenario import Scenario, json_schema
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.fields import SchemaOfFields, Section
+from parasim_core.sim.scenario.reading import load, read
+from parasim_core.sim.scenario.scenario import Scenario, json_schema
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
 

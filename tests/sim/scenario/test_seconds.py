@@ -8,10 +8,10 @@ import jsonschema
 import pytest
 
 import parasim
-from parasim.core.sim.errors import CostError, ScenarioError
-from parasim.core.sim.scenario.reading import load, plain_fields
-from parasim.core.sim.scenario.scenario import Scenario, json_schema
-from parasim.core.sim.scenario.seconds import given_batch_sizes
+from parasim_core.sim.errors import CostError, ScenarioError
+from parasim_core.sim.scenario.reading import load, plain_fields
+from parasim_core.sim.scenario.scenario import Scenario, json_schema
+from parasim_core.sim.scenario.seconds import given_batch_sizes
 
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
 

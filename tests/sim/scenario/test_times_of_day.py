@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.core.sim.errors import ScenarioError
+from parasim_core.sim.errors import ScenarioError
 
 DAY_AND_NIGHT = {"steps": [["0h", "9MB/s"], ["8h", "1MB/s"], ["18h", "9MB/s"]], "period": "24h"}
 RUN: dict[str, Any] = {

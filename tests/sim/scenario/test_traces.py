@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.network.capacity import Varying
-from parasim.core.sim.scenario import trace_files
-from parasim.core.sim.scenario.links import Steps, Traced
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Group
-from parasim.core.sim.scenario.trace_files import recorded
-from parasim.core.sim.scenario.traces import capacity, followed_traces, mean_rate, rate_text, scaled, varies, with_mean
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.network.capacity import Varying
+from parasim_core.sim.scenario import trace_files
+from parasim_core.sim.scenario.links import Steps, Traced
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Group
+from parasim_core.sim.scenario.trace_files import recorded
+from parasim_core.sim.scenario.traces import capacity, followed_traces, mean_rate, rate_text, scaled, varies, with_mean
 
 
 def trace(folder: Path, text: str, name: str = "trace.csv", **fields: Any) -> Traced:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.errors import UnitError
-from parasim.core.sim.scenario import units
+from parasim_core.sim.errors import UnitError
+from parasim_core.sim.scenario import units
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.support.atomic_files import check_directory, write_atomically, write_json
-from parasim.core.sim.support.deleted_results import noticing_deletions
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.support.atomic_files import check_directory, write_atomically, write_json
+from parasim_core.sim.support.deleted_results import noticing_deletions
 
 
 def remade(folder: Path) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.errors import EngineError, ScenarioError
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.support.ray_pool import on_ray
-from parasim.core.sim.support.worker_pool import cores, in_order
-from parasim.core.sim.workload.methods import METHODS, Method, Trains
+from parasim_core.sim.errors import EngineError, ScenarioError
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.support.ray_pool import on_ray
+from parasim_core.sim.support.worker_pool import cores, in_order
+from parasim_core.sim.workload.methods import METHODS, Method, Trains
 from tests.sim.support.test_worker_pool import square
 
 WITH_RAY = pytest.mark.usefixtures("cluster")
@@ -153,7 +153,7 @@ def test_what_workers_cannot_import_is_named(monkeypatch: pytest.MonkeyPatch):
 
 @WITH_RAY
 def test_another_version_there_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("parasim.core.sim.support.ray_pool._version", lambda: "0.0.7")
+    monkeypatch.setattr("parasim_core.sim.support.ray_pool._version", lambda: "0.0.7")
     with on_ray(), pytest.raises(EngineError, match=r"0\.0\.7"):
         list(in_order(square, [1], workers=2))
 

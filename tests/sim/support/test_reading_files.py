@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.support.atomic_files import read_bytes, read_text
+from parasim_core.sim.support.atomic_files import read_bytes, read_text
 
 
 def pipe(path: Path) -> None:

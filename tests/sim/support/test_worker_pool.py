@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.support.worker_pool import in_order
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.support.worker_pool import in_order
 
 
 def square(number: int) -> int:

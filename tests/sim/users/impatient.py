@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from parasim import Method, Trains
-from parasim.core.sim.engine.aggregation import Quorum
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.engine.aggregation import Quorum
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.protocols.synchronous import Synchronous
 
 
 class Impatient(Synchronous):

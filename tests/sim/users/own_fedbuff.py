@@ -6,10 +6,10 @@ Every client trains again and again; every third update that arrives is aggregat
 from __future__ import annotations
 
 from parasim import Method, Trains, register
-from parasim.core.sim.engine.aggregation import Aggregation, Batch, Received
-from parasim.core.sim.engine.shape import Shape
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.world import Process
+from parasim_core.sim.engine.aggregation import Aggregation, Batch, Received
+from parasim_core.sim.engine.shape import Shape
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.world import Process
 
 BUFFER = 3
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.errors import ArchitectureError
-from parasim.core.sim.workload.architecture import (
+from parasim_core.sim.errors import ArchitectureError
+from parasim_core.sim.workload.architecture import (
     MODEL_TYPES,
     Linear,
     UnknownModelTypeError,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.workload.architecture import Architecture, Half, Layer, Linear, architecture
-from parasim.core.sim.workload.blocks import Block, lora_parameters, partition, partition_evenly
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.workload.architecture import Architecture, Half, Layer, Linear, architecture
+from parasim_core.sim.workload.blocks import Block, lora_parameters, partition, partition_evenly
 
 
 def model(sizes: list[tuple[int, int]]) -> Architecture:

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.workload.methods import METHODS, Method, Trains, register
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.workload.methods import METHODS, Method, Trains, register
 
 
 class Other(StrEnum):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.sim.scenario.sections import Compression
-from parasim.core.sim.workload.payload import message_bytes
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.sim.scenario.sections import Compression
+from parasim_core.sim.workload.payload import message_bytes
 from tests.sim.runs import of, simulated
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.train.data.answers import final_number
+from parasim_core.train.data.answers import final_number
 
 
 @pytest.mark.parametrize(

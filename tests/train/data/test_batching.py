@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.train.data.batching import Batching
+from parasim_core.train.data.batching import Batching
 
 
 def test_five_examples_in_batches_of_two():

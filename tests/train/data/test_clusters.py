@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from parasim.core.train.data.clusters import cluster_texts
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data.clusters import cluster_texts
+from parasim_core.train.data.task import DataError
 
 # Scikit-learn's remarks are for programmers: none may reach the user.
 pytestmark = pytest.mark.filterwarnings("error")

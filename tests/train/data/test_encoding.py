@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.train.data.encoding import TokenRow, collate, encode, pack
-from parasim.core.train.data.formats import Example
-from parasim.core.train.data.task import DataError
-from parasim.core.train.data.template import Template
+from parasim_core.train.data.encoding import TokenRow, collate, encode, pack
+from parasim_core.train.data.formats import Example
+from parasim_core.train.data.task import DataError
+from parasim_core.train.data.template import Template
 from parasim_demonstration.models import word_tokenizer
 
 WORDS = [str(number) for number in range(10)]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from transformers import GPT2Config
 
-from parasim.core.train.data.encoding import collate, encode
-from parasim.core.train.data.evaluate import (
+from parasim_core.train.data.encoding import collate, encode
+from parasim_core.train.data.evaluate import (
     evaluating,
     generate,
     held_out_loss,
@@ -17,10 +17,10 @@ from parasim.core.train.data.evaluate import (
     readable_tokens,
     right_answers,
 )
-from parasim.core.train.data.formats import Example
-from parasim.core.train.data.task import DataError
-from parasim.core.train.data.template import Template
-from parasim.core.train.models.building import random_model
+from parasim_core.train.data.formats import Example
+from parasim_core.train.data.task import DataError
+from parasim_core.train.data.template import Template
+from parasim_core.train.models.building import random_model
 from parasim_demonstration.models import demo_config, word_tokenizer
 
 WORDS = ["What", "is", "?", "+", "####", *map(str, range(20))]
@@ -150,7 +150,7 @@ def test_the_mode_is_left_as_it_was():
 
 
 def test_an_infinite_perplexity():
-    from parasim.core.train.data.task import Evaluation
+    from parasim_core.train.data.task import Evaluation
 
     assert Evaluation(math.log(8), None, 1).perplexity == pytest.approx(8)
     assert Evaluation(1e6, None, 1).perplexity == math.inf

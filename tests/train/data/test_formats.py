@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.train.data import formats
-from parasim.core.train.data.formats import Example, read_examples, read_rows
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data import formats
+from parasim_core.train.data.formats import Example, read_examples, read_rows
+from parasim_core.train.data.task import DataError
 
 ALPACA = {"instruction": "Add.", "input": "2 and 3", "output": "5"}
 MATHINSTRUCT = {"source": "CoT/aqua", "instruction": "What is 2 + 3?", "output": "It is 5."}

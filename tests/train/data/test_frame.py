@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.train.data.encoding import TokenRow, collate, encode
-from parasim.core.train.data.examples import Example
-from parasim.core.train.data.frame import CLOCK, Frame
-from parasim.core.train.data.task import DataError
-from parasim.core.train.data.template import Template
+from parasim_core.train.data.encoding import TokenRow, collate, encode
+from parasim_core.train.data.examples import Example
+from parasim_core.train.data.frame import CLOCK, Frame
+from parasim_core.train.data.task import DataError
+from parasim_core.train.data.template import Template
 from parasim_demonstration.models import word_tokenizer
 from tests.train.data.chat_templates import PARTS, TEXT, byte_tokenizer, marked, unmarked
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import MambaConfig, MambaForCausalLM
 
-from parasim.core.train.data.encoding import TokenRow, collate, collate_packed
-from parasim.core.train.data.evaluate import IGNORED, model_loss, predictions
-from parasim.core.train.data.packing import check_packing, packed
-from parasim.core.train.data.task import DataError
-from parasim.core.train.models.building import keep_no_cache
+from parasim_core.train.data.encoding import TokenRow, collate, collate_packed
+from parasim_core.train.data.evaluate import IGNORED, model_loss, predictions
+from parasim_core.train.data.packing import check_packing, packed
+from parasim_core.train.data.task import DataError
+from parasim_core.train.models.building import keep_no_cache
 from tests.train.tiny import CONFIG, tiny_model
 
 

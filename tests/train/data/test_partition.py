@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.train.data.partition import Partition, split_by_label, split_evenly
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data.partition import Partition, split_by_label, split_evenly
+from parasim_core.train.data.task import DataError
 
 _labels = st.lists(st.sampled_from("abcd"), min_size=1, max_size=60)
 _alpha = st.floats(1e-9, 1e9)

@@ -7,10 +7,10 @@ import lzma
 
 import pytest
 
-from parasim.core.train.data import formats
-from parasim.core.train.data.examples import Example
-from parasim.core.train.data.formats import read_examples
-from parasim.core.train.data.task import DataError
+from parasim_core.train.data import formats
+from parasim_core.train.data.examples import Example
+from parasim_core.train.data.formats import read_examples
+from parasim_core.train.data.task import DataError
 
 
 def read(tmp_path, *rows, **options) -> list[Example]:

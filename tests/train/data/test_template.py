@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from tokenizers.processors import TemplateProcessing
 
-from parasim.core.train.data.task import DataError
-from parasim.core.train.data.template import Template
+from parasim_core.train.data.task import DataError
+from parasim_core.train.data.template import Template
 from parasim_demonstration.models import word_tokenizer
 
 WORDS = ["How", "many", "?", "1", "2", "3", "+", "=", "####", "user", "assistant"]

@@ -5,15 +5,15 @@ from unittest import mock
 import pytest
 import torch
 
-from parasim.core.train.data.batching import Batching
-from parasim.core.train.data.encoding import encode
-from parasim.core.train.data.formats import Example
-from parasim.core.train.data.partition import split_by_label, split_evenly
-from parasim.core.train.data.task import DataError, Task
-from parasim.core.train.data.template import Template
-from parasim.core.train.data.text import TextTask, check_sequence_length, evaluate_text
-from parasim.core.train.models.building import random_model
-from parasim.core.train.update.local import LocalSettings, train_locally
+from parasim_core.train.data.batching import Batching
+from parasim_core.train.data.encoding import encode
+from parasim_core.train.data.formats import Example
+from parasim_core.train.data.partition import split_by_label, split_evenly
+from parasim_core.train.data.task import DataError, Task
+from parasim_core.train.data.template import Template
+from parasim_core.train.data.text import TextTask, check_sequence_length, evaluate_text
+from parasim_core.train.models.building import random_model
+from parasim_core.train.update.local import LocalSettings, train_locally
 from parasim_demonstration.models import demo_config, word_tokenizer
 from parasim_demonstration.word_problems import vocabulary, word_problems
 
@@ -76,7 +76,7 @@ def test_what_is_dropped_counts_as_wrong():
     alone, both = encode([short], TEMPLATE, 64), encode([short, long], TEMPLATE, 64)
     assert both.dropped == (long,)
     for text, right in (("#### 2", 0), ("#### 1", 1)):
-        with mock.patch("parasim.core.train.data.evaluate.generate", lambda *arguments, text=text: [text]):
+        with mock.patch("parasim_core.train.data.evaluate.generate", lambda *arguments, text=text: [text]):
             one = evaluate_text(model, alone, batch_size=4)
             two = evaluate_text(model, both, batch_size=4)
         assert (one.accuracy, two.accuracy) == (right, right / 2)

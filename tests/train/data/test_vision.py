@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from parasim.core.train.data.batching import Batching
-from parasim.core.train.data.partition import split_by_label, split_evenly
-from parasim.core.train.data.task import DataError, Task
-from parasim.core.train.data.vision import Images, ImageTask
-from parasim.core.train.models.building import random_model
+from parasim_core.train.data.batching import Batching
+from parasim_core.train.data.partition import split_by_label, split_evenly
+from parasim_core.train.data.task import DataError, Task
+from parasim_core.train.data.vision import Images, ImageTask
+from parasim_core.train.models.building import random_model
 from parasim_demonstration.digits import read_digits
 from parasim_demonstration.models import digits_config
 

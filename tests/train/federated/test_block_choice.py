@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from parasim.core.sim.errors import SimulationError
-from parasim.core.train.federated.block_choice import AdaptiveSchedule, Bandit, ByChange, RoundReport
+from parasim_core.sim.errors import SimulationError
+from parasim_core.train.federated.block_choice import AdaptiveSchedule, Bandit, ByChange, RoundReport
 from tests.train.tiny import federate, tiny_model, weights
 
 

@@ -6,11 +6,11 @@ import copy
 
 import pytest
 
-from parasim.core.sim.engine.site import Site
-from parasim.core.sim.engine.world import Process
-from parasim.core.sim.protocols.synchronous import Synchronous
-from parasim.core.sim.workload.methods import METHODS, Method, Trains
-from parasim.core.train.update.local import TrainingError
+from parasim_core.sim.engine.site import Site
+from parasim_core.sim.engine.world import Process
+from parasim_core.sim.protocols.synchronous import Synchronous
+from parasim_core.sim.workload.methods import METHODS, Method, Trains
+from parasim_core.train.update.local import TrainingError
 from tests.oracles import plain_training as plain
 from tests.sim.users.impatient import IMPATIENT
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF

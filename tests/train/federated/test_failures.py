@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from parasim.core.sim.failures.dropout import Dropouts, Vanishing
-from parasim.core.train.federated.learner import TorchLearner
-from parasim.core.train.federated.versions import Versions
+from parasim_core.sim.failures.dropout import Dropouts, Vanishing
+from parasim_core.train.federated.learner import TorchLearner
+from parasim_core.train.federated.versions import Versions
 from tests.oracles import plain_training as plain
 from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.train.models.adapters import SCALING, Adapter
-from parasim.core.train.update.trained_part import TrainedStack
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.train.models.adapters import SCALING, Adapter
+from parasim_core.train.update.trained_part import TrainedStack
 from tests.oracles import plain_training as plain
 from tests.oracles.failing_training import Plain, PlainStack
 from tests.train.tiny import LOCAL, LORA, RandomTokens, federate_with_result, tiny_model, weights

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import METHODS
-from parasim.core.train.federated.learner import TorchLearner
-from parasim.core.train.models.adapters import SCALING, Adapter
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.update.jobs import show
-from parasim.core.train.update.trained_part import TrainedStack
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.methods import METHODS
+from parasim_core.train.federated.learner import TorchLearner
+from parasim_core.train.models.adapters import SCALING, Adapter
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.update.jobs import show
+from parasim_core.train.update.trained_part import TrainedStack
 from tests.oracles import plain_training as plain
 from tests.train.tiny import (
     ARCHITECTURE,
@@ -390,7 +390,7 @@ def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest
         }
     )
     learner = TorchLearner(prepare(scenario, ARCHITECTURE), TrainSettings(), trained, task, LOCAL, costs=None)
-    monkeypatch.setattr("parasim.core.train.update.local.now", ticking())
+    monkeypatch.setattr("parasim_core.train.update.local.now", ticking())
     known: dict[int, int] = {}
     for number, clients in enumerate(rounds):
         updates = []
@@ -414,7 +414,7 @@ def ticking() -> Any:
 
 def test_merging_is_timed_without_stacking(monkeypatch: pytest.MonkeyPatch):
     # Two readings a second apart around the merge alone.
-    monkeypatch.setattr("parasim.core.train.update.trained_part.now", ticking())
+    monkeypatch.setattr("parasim_core.train.update.trained_part.now", ticking())
     stack = TrainedStack(tiny_model(), LORA, seed=0)
     adapter = stack.message(stack.fresh_start(0, 0, {}), {name: torch.zeros(()) for name in stack.part(0)})
     assert stack.merge(stack.stacked([adapter, adapter], [1.0, 1.0], 1.0), 0) == 1.0

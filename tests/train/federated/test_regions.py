@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.workload.methods import METHODS
 from tests.train.small_runs import bench, train
 from tests.train.tiny import assert_equal, federate, weights
 

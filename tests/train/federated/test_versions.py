@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from parasim.core.train.federated.versions import BASE, Versions
+from parasim_core.train.federated.versions import BASE, Versions
 
 
 def two_items() -> tuple[list[nn.Parameter], Versions]:

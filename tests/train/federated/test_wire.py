@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from parasim.core.sim.workload.methods import METHODS
-from parasim.core.train.federated.learner import TorchLearner
-from parasim.core.train.federated.versions import Versions
-from parasim.core.train.models.adapters import A
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.update.jobs import show
-from parasim.core.train.update.trained_part import TrainedStack
+from parasim_core.sim.workload.methods import METHODS
+from parasim_core.train.federated.learner import TorchLearner
+from parasim_core.train.federated.versions import Versions
+from parasim_core.train.models.adapters import A
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.update.jobs import show
+from parasim_core.train.update.trained_part import TrainedStack
 from tests.oracles import plain_training as plain
 from tests.train.tiny import LOCAL, RandomTokens, federate, tiny_model, weights
 

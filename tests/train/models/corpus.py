@@ -11,10 +11,10 @@ import torch
 import transformers
 from torch import nn
 
-from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import lora_parameters
-from parasim.core.train.models.architecture import counted
-from parasim.core.train.models.blocks import layer_list
+from parasim_core.sim.workload.architecture import Architecture
+from parasim_core.sim.workload.blocks import lora_parameters
+from parasim_core.train.models.architecture import counted
+from parasim_core.train.models.blocks import layer_list
 
 ENTRIES: dict[str, dict[str, Any]] = {
     entry["name"]: entry for entry in json.loads((Path(__file__).parent / "configurations.json").read_text())

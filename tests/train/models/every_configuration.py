@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
-from parasim.core.sim.errors import ArchitectureError
-from parasim.core.sim.workload.blocks import lora_parameters
-from parasim.core.train.models.architecture import configuration, counted
-from parasim.core.train.models.blocks import layer_list
-from parasim.core.train.models.building import ModelError, model_class
+from parasim_core.sim.errors import ArchitectureError
+from parasim_core.sim.workload.blocks import lora_parameters
+from parasim_core.train.models.architecture import configuration, counted
+from parasim_core.train.models.blocks import layer_list
+from parasim_core.train.models.building import ModelError, model_class
 from tests.train.models.corpus import ENTRIES, RANK, adapter_sizes, check_entry, sizes
 
 

@@ -17,14 +17,14 @@ from transformers import (
     ViTConfig,
 )
 
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.sim.workload.architecture import from_config
-from parasim.core.sim.workload.blocks import lora_parameters
-from parasim.core.train.models.adapters import SCALING, A, Adapter, AdapterError, B
-from parasim.core.train.models.architecture import counted
-from parasim.core.train.models.blocks import install
-from parasim.core.train.models.building import random_model
-from parasim.core.train.update.local import LocalSettings, train_locally
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.sim.workload.architecture import from_config
+from parasim_core.sim.workload.blocks import lora_parameters
+from parasim_core.train.models.adapters import SCALING, A, Adapter, AdapterError, B
+from parasim_core.train.models.architecture import counted
+from parasim_core.train.models.blocks import install
+from parasim_core.train.models.building import random_model
+from parasim_core.train.update.local import LocalSettings, train_locally
 from tests.train.tiny import snapshot
 
 LLAMA = LlamaConfig(

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoModelForImageClassification
 
-from parasim.core.sim.errors import ArchitectureError
-from parasim.core.sim.workload.architecture import (
+from parasim_core.sim.errors import ArchitectureError
+from parasim_core.sim.workload.architecture import (
     MODEL_TYPES,
     Architecture,
     UnknownModelTypeError,
@@ -25,9 +25,9 @@ from parasim.core.sim.workload.architecture import (
     catalogue_names,
     from_config,
 )
-from parasim.core.sim.workload.architecture.decoders import DECODERS
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.train.models.architecture import architecture_from_transformers
+from parasim_core.sim.workload.architecture.decoders import DECODERS
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.train.models.architecture import architecture_from_transformers
 
 DECODER = {
     "hidden_size": 24,
@@ -185,7 +185,7 @@ def test_small_variants_have_the_parameters_of_real_models(variant: str):
 
 @pytest.mark.parametrize("name", catalogue_names())
 def test_the_catalogue_has_the_parameters_of_models_on_the_meta_device(name: str):
-    text = resources.files("parasim.core.sim.workload.architecture").joinpath("catalogue.json").read_text()
+    text = resources.files("parasim_core.sim.workload.architecture").joinpath("catalogue.json").read_text()
     with torch.device("meta"):
         model = build(json.loads(text)[name]["config"])
     check(architecture(name), model)

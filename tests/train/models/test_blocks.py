@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import Gemma2Config, GPT2Config, GPTNeoXConfig, LlamaConfig, OPTConfig, Qwen3Config, ViTConfig
 
-from parasim.core.sim.workload.architecture import from_config
-from parasim.core.sim.workload.blocks import Block, partition
-from parasim.core.train.models.blocks import (
+from parasim_core.sim.workload.architecture import from_config
+from parasim_core.sim.workload.blocks import Block, partition
+from parasim_core.train.models.blocks import (
     activate,
     block_parameters,
     checkpoint_activations,
@@ -21,7 +21,7 @@ from parasim.core.train.models.blocks import (
     layer_list,
     unflatten,
 )
-from parasim.core.train.models.building import ModelError, random_model
+from parasim_core.train.models.building import ModelError, random_model
 from tests.train.tiny import snapshot
 
 LLAMA = LlamaConfig(vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=4, num_attention_heads=2)

@@ -18,8 +18,8 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from parasim.core.train.models.building import ModelError, base_dtype, placed, random_model, reading
-from parasim.core.train.models.files import load_model, load_tokenizer
+from parasim_core.train.models.building import ModelError, base_dtype, placed, random_model, reading
+from parasim_core.train.models.files import load_model, load_tokenizer
 from parasim_demonstration.models import demo_config
 
 
@@ -253,7 +253,7 @@ def test_the_conversion_of_the_packaged_model_shows_no_bar(tmp_path, monkeypatch
         return LlamaForCausalLM(tiny_llama())
 
     monkeypatch.setattr(
-        "parasim.core.train.models.files._smollm2", lambda: (str(tmp_path), {"gguf_file": "model.gguf"})
+        "parasim_core.train.models.files._smollm2", lambda: (str(tmp_path), {"gguf_file": "model.gguf"})
     )
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", convert)
     load_model("smollm2-135m-instruct")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parasim.core.sim.workload.blocks import lora_parameters, partition
-from parasim.core.train.models.architecture import counted
+from parasim_core.sim.workload.blocks import lora_parameters, partition
+from parasim_core.train.models.architecture import counted
 from tests.train.models.corpus import ENTRIES, check_entry
 
 SAMPLE = (

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from parasim.core.calibration.memory.recipe import NF4_BYTES
-from parasim.core.train.data.evaluate import model_loss
-from parasim.core.train.models.adapters import Adapter
-from parasim.core.train.models.building import random_model
-from parasim.core.train.models.four_bits import dequantize, linear_layers, quantize
-from parasim.core.train.models.packing import pack, unpack
-from parasim.core.train.update.local import LocalSettings, train_locally
+from parasim_core.calibration.memory.recipe import NF4_BYTES
+from parasim_core.train.data.evaluate import model_loss
+from parasim_core.train.models.adapters import Adapter
+from parasim_core.train.models.building import random_model
+from parasim_core.train.models.four_bits import dequantize, linear_layers, quantize
+from parasim_core.train.models.packing import pack, unpack
+from parasim_core.train.update.local import LocalSettings, train_locally
 from tests.train.tiny import CONFIG, LORA
 
 pytest.importorskip("bitsandbytes")

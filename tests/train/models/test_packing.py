@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.train.models.packing import pack, unpack
+from parasim_core.train.models.packing import pack, unpack
 
 DTYPES = [torch.float32, torch.bfloat16, torch.int64, torch.bool]
 

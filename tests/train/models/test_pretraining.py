@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.models.pretraining import pretrain
-from parasim.core.train.runs.checkpoint import CheckpointError
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.workbench import Workbench, build
-from parasim.core.train.update.local import DivergedError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.models.pretraining import pretrain
+from parasim_core.train.runs.checkpoint import CheckpointError
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.workbench import Workbench, build
+from parasim_core.train.update.local import DivergedError
 from tests.train.tiny import assert_equal, weights
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from parasim.core.sim.errors import EngineError, ScenarioError
-from parasim.core.train.remote.device_trainer import DeviceWorkers, check_devices, device_workers
-from parasim.core.train.update.local import TrainingError
+from parasim_core.sim.errors import EngineError, ScenarioError
+from parasim_core.train.remote.device_trainer import DeviceWorkers, check_devices, device_workers
+from parasim_core.train.update.local import TrainingError
 from tests.train.remote.test_ray_trainer import CPU, VARIANTS, here_and_there, result
 from tests.train.small_runs import Interrupted, assert_same, stop_after, train
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from parasim.core.sim.errors import EngineError
-from parasim.core.sim.support.ray_pool import on_ray
-from parasim.core.train.data.task import Batch
-from parasim.core.train.remote.ray_trainer import ClusterWorkers, cluster_workers
-from parasim.core.train.update.local import DivergedError
+from parasim_core.sim.errors import EngineError
+from parasim_core.sim.support.ray_pool import on_ray
+from parasim_core.train.data.task import Batch
+from parasim_core.train.remote.ray_trainer import ClusterWorkers, cluster_workers
+from parasim_core.train.update.local import DivergedError
 from tests.train.small_runs import Ended, Interrupted, assert_same, bench, ended, stop_after, train
 from tests.train.tiny import RandomTokens
 
@@ -231,7 +231,7 @@ def test_inside_a_cluster_there_are_as_many_as_fit_and_can_be_busy():
 @pytest.mark.parametrize(
     ("name", "where", "other"),
     [
-        ("paraSim", "parasim.core.sim.support.ray_pool._version", lambda: "0.0.7"),
+        ("paraSim", "parasim_core.sim.support.ray_pool._version", lambda: "0.0.7"),
         ("torch", "torch.__version__", "0.0.7"),
     ],
 )
@@ -253,6 +253,6 @@ def test_workers_without_parasim_are_told_of(tmp_path: Path, workers: ClusterWor
     nowhere = types.ModuleType("nowhere")
     monkeypatch.setattr(nowhere, "foreign", foreign, raising=False)
     monkeypatch.setitem(sys.modules, "nowhere", nowhere)
-    monkeypatch.setattr("parasim.core.train.remote.ray_trainer.do_job", foreign)
+    monkeypatch.setattr("parasim_core.train.remote.ray_trainer.do_job", foreign)
     with pytest.raises(EngineError, match="No module named 'nowhere'; install the same paraSim on all machines"):
         train(tmp_path, workers=workers)

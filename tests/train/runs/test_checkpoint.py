@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.train.runs.checkpoint import Checkpoint, CheckpointError, load, save
+from parasim_core.train.runs.checkpoint import Checkpoint, CheckpointError, load, save
 
 
 def checkpoint(round: int) -> Checkpoint:

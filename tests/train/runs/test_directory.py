@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.train.runs.directory import TrainingTerms, agree, keep, trained_in
+from parasim_core.sim.errors import OutputError
+from parasim_core.train.runs.directory import TrainingTerms, agree, keep, trained_in
 
 TERMS = TrainingTerms(
     {"local.steps": 4, "train.data.source": "words", "payload": None},

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.train.runs.lock import locked
+from parasim_core.sim.errors import OutputError
+from parasim_core.train.runs.lock import locked
 
 HOLD = """
 import sys
 from pathlib import Path
-from parasim.core.train.runs.lock import locked
+from parasim_core.train.runs.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -26,8 +26,8 @@ with locked(Path(sys.argv[1])):
 COUNT = """
 import sys
 from pathlib import Path
-from parasim.core.sim.errors import OutputError
-from parasim.core.train.runs.lock import locked
+from parasim_core.sim.errors import OutputError
+from parasim_core.train.runs.lock import locked
 done = 0
 while done < 20:
     try:

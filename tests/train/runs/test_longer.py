@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from parasim.core.train.data.task import Evaluation
-from parasim.core.train.runs.checkpoint import CheckpointError, saved_rounds
-from parasim.core.train.runs.run import best_learner
+from parasim_core.train.data.task import Evaluation
+from parasim_core.train.runs.checkpoint import CheckpointError, saved_rounds
+from parasim_core.train.runs.run import best_learner
 from tests.train.runs.test_resume import VARIANTS
 from tests.train.small_runs import Interrupted, assert_same, bench, ended, given, stop_after, train
 from tests.train.tiny import RandomTokens, weights

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.train.runs.metrics import METRICS, read_metrics, write_metrics
+from parasim_core.sim.errors import OutputError
+from parasim_core.train.runs.metrics import METRICS, read_metrics, write_metrics
 
 HEADER = ",".join(METRICS) + "\n"
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.scenario.sections import Lora
-from parasim.core.train.models.adapters import Adapter
-from parasim.core.train.models.blocks import Values
-from parasim.core.train.runs.fingerprint import shared_settings
-from parasim.core.train.runs.recorder import not_compiled
-from parasim.core.train.runs.settings import RECIPE, TrainSettings
-from parasim.core.train.update.local import LocalSettings, train_locally
-from parasim.core.train.update.loss import training_loss
-from parasim.core.train.update.trained_part import TrainedPart
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.scenario.sections import Lora
+from parasim_core.train.models.adapters import Adapter
+from parasim_core.train.models.blocks import Values
+from parasim_core.train.runs.fingerprint import shared_settings
+from parasim_core.train.runs.recorder import not_compiled
+from parasim_core.train.runs.settings import RECIPE, TrainSettings
+from parasim_core.train.update.local import LocalSettings, train_locally
+from parasim_core.train.update.loss import training_loss
+from parasim_core.train.update.trained_part import TrainedPart
 from tests.train.small_runs import Interrupted, assert_same, bench, ended, stop_after, train
 from tests.train.tiny import RandomTokens, tiny_model
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from parasim.core.sim.engine.timeline import Kind
-from parasim.core.train.runs.recorder import Recorder
-from parasim.core.train.runs.settings import TrainSettings
+from parasim_core.sim.engine.timeline import Kind
+from parasim_core.train.runs.recorder import Recorder
+from parasim_core.train.runs.settings import TrainSettings
 from tests.train.tiny import RandomTokens, tiny_model
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parasim.core.sim.workload.methods import METHODS
+from parasim_core.sim.workload.methods import METHODS
 from tests.train.small_runs import Callback, Interrupted, assert_same, ended, stop_after, train
 
 FAILING: dict[str, Any] = {

@@ -17,13 +17,13 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from parasim.core.sim.errors import OutputError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.data.task import Evaluation
-from parasim.core.train.runs import run
-from parasim.core.train.runs.checkpoint import CheckpointError
-from parasim.core.train.runs.metrics import METRICS
-from parasim.core.train.update.local import DivergedError
+from parasim_core.sim.errors import OutputError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.data.task import Evaluation
+from parasim_core.train.runs import run
+from parasim_core.train.runs.checkpoint import CheckpointError
+from parasim_core.train.runs.metrics import METRICS
+from parasim_core.train.update.local import DivergedError
 from tests.train.small_runs import Interrupted, bench, stop_after, train
 from tests.train.tiny import RandomTokens
 

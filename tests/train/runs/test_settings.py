@@ -8,9 +8,9 @@ import sys
 import jsonschema
 import pytest
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.scenario import json_schema as simulator_schema
-from parasim.core.train.runs.settings import TrainSettings, json_schema
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.scenario import json_schema as simulator_schema
+from parasim_core.train.runs.settings import TrainSettings, json_schema
 
 
 def test_everything_has_a_default():

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.train.runs import trainable
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.trainable import check_recipe
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.train.runs import trainable
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.trainable import check_recipe
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

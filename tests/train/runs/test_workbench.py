@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import parasim
-from parasim.core.sim.errors import ParaSimError
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.train.runs.fingerprint import contents
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.runs.workbench import Workbench, build, device_of
+from parasim_core.sim.errors import ParaSimError
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.train.runs.fingerprint import contents
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.runs.workbench import Workbench, build, device_of
 from parasim_demonstration.models import demonstration_config, demonstration_tokenizer
 from parasim_demonstration.word_problems import word_problems
 from tests.train.tiny import CONFIG
@@ -51,8 +51,8 @@ def test_the_demonstration_is_the_model_that_it_says_it_is():
 
 
 def test_calibration_means_the_same_demonstration():
-    from parasim.core.calibration.measuring.configuration import model_config
-    from parasim.core.train.models.architecture import counted
+    from parasim_core.calibration.measuring.configuration import model_config
+    from parasim_core.train.models.architecture import counted
 
     assert counted("demo", model_config("demo")).parameters == built().architecture.parameters
 

@@ -10,14 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.scenario.sections import Compression, Wire
-from parasim.core.sim.workload.payload import kept_values
-from parasim.core.train.data.task import Evaluation
-from parasim.core.train.models.blocks import flatten
-from parasim.core.train.update.compression import Messages, quantize, top_k
-from parasim.core.train.update.local import TrainingError
-from parasim.core.train.update.priced_only import catches_up, priced_only
+from parasim_core.sim.errors import ScenarioError
+from parasim_core.sim.scenario.sections import Compression, Wire
+from parasim_core.sim.workload.payload import kept_values
+from parasim_core.train.data.task import Evaluation
+from parasim_core.train.models.blocks import flatten
+from parasim_core.train.update.compression import Messages, quantize, top_k
+from parasim_core.train.update.local import TrainingError
+from parasim_core.train.update.priced_only import catches_up, priced_only
 from tests.sim.runs import prepared
 from tests.train.small_runs import bench, train
 from tests.train.tiny import RandomTokens, tiny_model, weights

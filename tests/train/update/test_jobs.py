@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from parasim.core.sim.engine.simulate import prepare
-from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import Trains
-from parasim.core.train.federated.learner import TorchLearner
-from parasim.core.train.federated.versions import BASE, Versions
-from parasim.core.train.models.packing import pack, unpack
-from parasim.core.train.runs.settings import TrainSettings
-from parasim.core.train.update.jobs import Job, do, show
-from parasim.core.train.update.trained_part import trained_part
+from parasim_core.sim.engine.simulate import prepare
+from parasim_core.sim.scenario.scenario import Scenario
+from parasim_core.sim.workload.methods import Trains
+from parasim_core.train.federated.learner import TorchLearner
+from parasim_core.train.federated.versions import BASE, Versions
+from parasim_core.train.models.packing import pack, unpack
+from parasim_core.train.runs.settings import TrainSettings
+from parasim_core.train.update.jobs import Job, do, show
+from parasim_core.train.update.trained_part import trained_part
 from tests.train.tiny import ARCHITECTURE, BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, tiny_model
 
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPT2Config, LlamaConfig
 
-from parasim.core.sim.workload.architecture import from_config
-from parasim.core.sim.workload.blocks import partition
-from parasim.core.train.data.evaluate import IGNORED
-from parasim.core.train.models.blocks import block_parameters, install
-from parasim.core.train.models.building import random_model
-from parasim.core.train.update.local import DivergedError, LocalSettings, TrainingError, train_locally
+from parasim_core.sim.workload.architecture import from_config
+from parasim_core.sim.workload.blocks import partition
+from parasim_core.train.data.evaluate import IGNORED
+from parasim_core.train.models.blocks import block_parameters, install
+from parasim_core.train.models.building import random_model
+from parasim_core.train.update.local import DivergedError, LocalSettings, TrainingError, train_locally
 from tests.train.tiny import snapshot
 
 CONFIG = LlamaConfig(vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
-from parasim.core.train.data.evaluate import IGNORED, model_loss
-from parasim.core.train.models.building import ModelError
-from parasim.core.train.update import loss as losses
-from parasim.core.train.update.loss import check_chunked, chunked_loss, training_loss
+from parasim_core.train.data.evaluate import IGNORED, model_loss
+from parasim_core.train.models.building import ModelError
+from parasim_core.train.update import loss as losses
+from parasim_core.train.update.loss import check_chunked, chunked_loss, training_loss
 from tests.train.tiny import CONFIG, tiny_model
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from parasim.core.train.data.evaluate import model_loss
-from parasim.core.train.models.adapters import Adapter
-from parasim.core.train.models.blocks import checkpoint_activations
-from parasim.core.train.update.local import LocalSettings, LocalUpdate, train_locally
-from parasim.core.train.update.loss import training_loss
+from parasim_core.train.data.evaluate import model_loss
+from parasim_core.train.models.adapters import Adapter
+from parasim_core.train.models.blocks import checkpoint_activations
+from parasim_core.train.update.local import LocalSettings, LocalUpdate, train_locally
+from parasim_core.train.update.loss import training_loss
 from tests.oracles.plain_training import EPSILON
 from tests.train.tiny import CONFIG, LORA, tiny_model
 

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from parasim.core.train.update.timing import clock_for, now
+from parasim_core.train.update.timing import clock_for, now
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
