@@ -112,7 +112,7 @@ def train_once(run: Run, seed: int, folder: Path) -> Sequence[Mapping[str, Any]]
     if base.exists() and not here.exists():
         here.mkdir(parents=True)
         shutil.copytree(base, here / "base")
-    metrics = train(run.scenario(seed), directory=here, clock="profile").metrics
+    metrics = train(run.scenario(seed), out=here, clock="profile").metrics
     if not base.exists():
         shutil.copytree(here / "base", base)
     return metrics

@@ -70,7 +70,7 @@ def train_once(run: Run, seed: int, work: Path) -> Outcome:
         shutil.copytree(base, here / "base")
     whole = scenario(run, scenario_file.read(DEMONSTRATION), seed)
     try:
-        metrics = train(whole, directory=here, clock="profile").metrics
+        metrics = train(whole, out=here, clock="profile").metrics
     except ParaSimError as error:
         outcome = Outcome([], 0, " ".join(str(error).split()))
     else:

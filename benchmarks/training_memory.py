@@ -55,7 +55,7 @@ def case(clients: int, layers: int) -> None:
             "train": {"data": {"source": "digits"}, "partition": {"minimum": 1}},
         }
         before = peak()
-        training = train(scenario, directory=Path(directory) / "out")
+        training = train(scenario, out=Path(directory) / "out")
         block = float(str(training.metrics[0]["uploaded_bytes"])) / clients
     print(json.dumps([peak() - before, block, size]))
 

@@ -21,21 +21,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parasim.api import load as load
+    from parasim.api import simulate as simulate
     from parasim.difference import diff as diff
     from parasim.evaluation import evaluate as evaluate
+    from parasim.explaining import explain as explain
     from parasim.figures.look import Look as Look
     from parasim.footprints import memory as memory
     from parasim.importing.links import ImportedLinks as ImportedLinks
     from parasim.importing.links import import_links as import_links
     from parasim.planning.answer import Plan as Plan
-    from parasim.public import explain as explain
-    from parasim.public import plan as plan
-    from parasim.public import simulate as simulate
-    from parasim.public import sweep as sweep
-    from parasim.public import train as train
-    from parasim.public import train_seeds as train_seeds
+    from parasim.planning.plan import plan as plan
     from parasim.reporting.made import report as report
-    from parasim.sweeping import Table as Table
+    from parasim.seeds import train_seeds as train_seeds
+    from parasim.sweep_table import Table as Table
+    from parasim.sweeping import sweep as sweep
+    from parasim.training import train as train
     from parasim_core.calibration.paper.reproduce import reproduce as reproduce
     from parasim_core.sim.engine.result import Result as Result
     from parasim_core.sim.errors import ParaSimError as ParaSimError
@@ -51,16 +51,20 @@ __version__ = "0.1.0"
 _MODULES = {
     **dict.fromkeys(("Method", "Trains", "register"), "parasim_core.sim.workload.methods"),
     **dict.fromkeys(("ImportedLinks", "import_links"), "parasim.importing.links"),
-    **dict.fromkeys(("explain", "plan", "simulate", "sweep", "train", "train_seeds"), "parasim.public"),
+    **dict.fromkeys(("load", "simulate"), "parasim.api"),
     "ParaSimError": "parasim_core.sim.errors",
     "Plan": "parasim.planning.answer",
     "Result": "parasim_core.sim.engine.result",
     "Scenario": "parasim_core.sim.scenario.scenario",
     "Look": "parasim.figures.look",
     "diff": "parasim.difference",
-    "Table": "parasim.sweeping",
-    "load": "parasim.api",
+    "Table": "parasim.sweep_table",
     "evaluate": "parasim.evaluation",
+    "explain": "parasim.explaining",
+    "plan": "parasim.planning.plan",
+    "sweep": "parasim.sweeping",
+    "train": "parasim.training",
+    "train_seeds": "parasim.seeds",
     "memory": "parasim.footprints",
     "on_ray": "parasim_core.sim.support.ray_pool",
     "report": "parasim.reporting.made",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar, cast
 
 from parasim.costs import at_edge, costs_of, predicted
+from parasim.figures.look import USUAL, Look
 from parasim.ignored import KEY, ignored
 from parasim.memory_notes import memory_of
 from parasim.text import BAND
@@ -48,7 +50,15 @@ def prepared(scenario: Scenario) -> Setup:
     return prepare(scenario, None if scenario.model is None else _architecture(scenario.model))
 
 
-def simulate(source: Source, set: Overrides = (), *, timeline: bool = True) -> Result:
+def simulate(
+    source: Source,
+    set: Overrides = (),
+    *,
+    out: str | Path | None = None,
+    timeline: bool = True,
+    collapse: bool = False,
+    look: Look = USUAL,
+) -> Result:
     """Simulate a scenario.
 
     Parameters
@@ -58,20 +68,27 @@ def simulate(source: Source, set: Overrides = (), *, timeline: bool = True) -> R
     set : mapping, str, or iterable of str or (str, value)
         Fields of it to set first: ``{"fleet.0.uplink": "20MB/s", "rounds": 16}``, or as the command line has them,
         ``["fleet.0.uplink=20MB/s"]``.
+    out : path, optional
+        A folder for figures, timeline and pictures.
     timeline : bool
         Whether the result has a timeline. Without one, its figures are the same and take a small part of the memory.
-
-    Returns
-    -------
-    Result
+    collapse : bool
+        In `out`, one set of timeline rows per group of alike clients.
+    look : Look
+        How pictures are wanted.
 
     Raises
     ------
     ParaSimError
-        If the scenario is wrong, or its costs are not known.
+        If the scenario is wrong, its costs are not known, or `out` cannot be written.
     """
     setup, costs = set_up(load(source, set))
-    return judged(run_setup(setup, costs, timeline=timeline), setup, costs)
+    result = judged(run_setup(setup, costs, timeline=timeline), setup, costs)
+    if out is not None:
+        from parasim.outputs.runs import leave_simulation
+
+        leave_simulation(result, Path(out), timeline=timeline, collapse=collapse, look=look)
+    return result
 
 
 def several(given: str | Sequence[V]) -> tuple[str | V, ...]:

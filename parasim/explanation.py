@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.api import Overrides, Source, judged, load, set_up
 from parasim.ignored import ignored_said
 from parasim.memory_notes import memory_said
 from parasim.sentences import listed, say
 from parasim_core.sim.analysis.critical_path import Holder
 from parasim_core.sim.analysis.explain import FAILING, MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
-from parasim_core.sim.analysis.explain import explain as explain_setup
 from parasim_core.sim.analysis.levers import Change, Lever, site_of
 from parasim_core.sim.engine.fleet import Fleet
 from parasim_core.sim.engine.incidents import Closing
@@ -31,27 +28,6 @@ _WORTH_A_CLAUSE = 0.05
 _WITH_ARTICLE = (Holder.INGRESS, Holder.EGRESS, Holder.LIMITED, Holder.START_UP, Holder.DEADLINE)
 _MOST_LISTED = 12
 """A list of more names is summed up."""
-
-
-def explain(source: Source, set: Overrides = ()) -> Explanation:
-    """Simulate a scenario, find its critical path, and try what would shorten it.
-
-    Parameters
-    ----------
-    source : path, mapping or Scenario
-        What to explain.
-    set : mapping, str, or iterable of str or (str, value)
-        Fields of it to set first: ``{"fleet.0.uplink": "20MB/s", "rounds": 16}``, or as the command line has them,
-        ``["fleet.0.uplink=20MB/s"]``.
-
-    Raises
-    ------
-    ParaSimError
-        If the scenario is wrong, or its costs are not known.
-    """
-    setup, costs = set_up(load(source, set))
-    explained = explain_setup(setup, costs)
-    return replace(explained, result=judged(explained.result, setup, costs))
 
 
 def sentences(explanation: Explanation) -> list[str]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
-from parasim.sweeping import Table, figures
+from parasim.sweep_table import Table, figures
 from parasim_core.sim.analysis.deadline_search import decimals
 from parasim_core.sim.analysis.sweep import Axis, Row, SweepPoint
 from parasim_core.sim.scenario.reading import with_field

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from parasim.api import Overrides, Source, several
 from parasim.comparison import Base, Report
+from parasim.figures.look import USUAL, Look
+from parasim.outputs.trainings import RESULTS, leave_seeds
 from parasim.progress import LOGGER
 from parasim.sentences import grouped
 from parasim.training import TrainedComparison, scenarios_of, train
@@ -28,7 +30,6 @@ from parasim_core.train.runs.metrics import MetricsRow
 MEASURED = ("simulated_s", "train_loss", "eval_loss", "accuracy", "uploaded_bytes", "downloaded_bytes")
 """Columns of metrics that have a mean and a spread."""
 COLUMNS = ("method", "round", "seeds", *(f"{column}_{figure}" for column in MEASURED for figure in ("mean", "sd")))
-RESULTS = "seeds.csv"
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ def train_seeds(
     set: Overrides = (),
     *,
     seeds: int,
-    directory: str | Path,
+    out: str | Path,
     method: str | Sequence[str] = (),
+    look: Look = USUAL,
     report: Report = lambda what, done, total: None,
     **told: Any,
 ) -> SeededComparison:
@@ -71,13 +73,13 @@ def train_seeds(
 
     Parameters
     ----------
-    source, set, method, report
+    source, set, method, look, report
         As of `parasim.train`.
     seeds : int
         How many, at least 2. With more of them than before, only those that are new are trained.
-    directory : path
-        Where everything goes: ``seed-0`` and so on, each as a training leaves it, and ``seeds.csv``, the mean and the
-        standard deviation of the metrics over them.
+    out : path
+        Where everything goes: ``seed-0`` and so on, each as a training leaves it, ``seeds.csv``, the mean and the
+        standard deviation of the metrics over them, and a picture of these.
     told
         Whatever else `parasim.train` can be told.
 
@@ -88,7 +90,7 @@ def train_seeds(
     """
     if seeds < 2:
         raise ScenarioError(f"--seeds {seeds}: must be at least 2; one is what a training without it has")
-    directory, overrides, methods = Path(directory), fields_set(set), several(method)
+    directory, overrides, methods = Path(out), fields_set(set), several(method)
     first = scenarios_of(source, overrides, methods)[0].seed
     with locked(directory):
         if held := trained_in(directory):
@@ -102,7 +104,8 @@ def train_seeds(
                 source,
                 [*overrides, ("seed", seed)],
                 method=methods,
-                directory=directory / f"seed-{seed}",
+                out=directory / f"seed-{seed}",
+                look=look,
                 report=partial(_of_seed, report, seed),
                 **told,
             )
@@ -114,7 +117,8 @@ def train_seeds(
     notes = [
         note if len(of) == seeds else f"Seed{'s' * (len(of) > 1)} {', '.join(of)}: {note}" for note, of in said.items()
     ]
-    return SeededComparison(runs, rows, base, notes)
+    found = SeededComparison(runs, rows, base, notes)
+    return replace(found, pictures=leave_seeds(found, directory, look))
 
 
 def _of_seed(report: Report, seed: int, what: str, done: int, total: int) -> None:

@@ -14,8 +14,10 @@ import torch
 
 from parasim.api import Overrides, Source, costs_of, several
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
+from parasim.figures.look import USUAL, Look
 from parasim.ignored import doubtful, ignored_in_training
 from parasim.loggers.logbook import Logbook, check_loggers
+from parasim.outputs.trainings import leave_training
 from parasim.progress import Progress
 from parasim.sentences import say
 from parasim.steering import Reached, about_target, as_long_as, check_goals, save_best, when_reached
@@ -115,13 +117,14 @@ def train(
     set: Overrides = (),
     *,
     method: str | Sequence[str] = (),
-    directory: str | Path,
+    out: str | Path,
     clock: Clock = "measured",
     target_loss: float | None = None,
     epochs: float | None = None,
     deltas: bool = False,
     devices: str | Sequence[str] = (),
     log: str | Sequence[str] = (),
+    look: Look = USUAL,
     report: Report = lambda what, done, total: None,
 ) -> TrainedComparison:
     """Train methods with a real model, going on where an earlier call was interrupted or had fewer rounds.
@@ -137,10 +140,10 @@ def train(
         ``["train.learning_rate=1e-4"]``.
     method : str or sequence of str
         What to compare; the scenario's own method if empty, those of the paper's Figure 2 for the demonstration.
-    directory : path
-        Where everything goes: ``metrics.csv``, ``partition.json``, ``held-out.jsonl``, the pretrained ``base``,
-        and per method ``timeline.csv``, ``model`` and ``checkpoints``. It belongs to one set of settings: other methods
-        may be added to it, each with parameters that concern it alone.
+    out : path
+        Where everything goes: ``metrics.csv``, ``partition.json``, ``held-out.jsonl``, pictures, the pretrained
+        ``base``, and per method ``timeline.csv``, ``model`` and ``checkpoints``. It belongs to one set of settings:
+        other methods may be added to it, each with parameters that concern it alone.
     clock : str
         Simulated seconds of a local update: `measured` as it trains, predicted by the scenario's `profile` (or its
         given seconds), or `both`: measured, and the same run timed by the profile beside it.
@@ -155,6 +158,8 @@ def train(
         are to be processes; not with seconds that are measured, for which updates are trained one after the other.
     log : str or sequence of str
         Loggers that are told every round: `tensorboard`, `wandb`, `mlflow` (`parasim.loggers`).
+    look : Look
+        How pictures are wanted.
     report : callable
         Told what is being done, the steps done and in total.
 
@@ -182,7 +187,7 @@ def train(
                 f"--devices: with --clock {clock}, updates are trained one after the other, so that each is timed by "
                 "itself; give --clock profile"
             )
-    directory = Path(directory)
+    directory = Path(out)
     with noticing_deletions(), locked(directory):
         if seeds := sorted({path.parts[-4] for path in directory.glob("seed-*/*/checkpoints/round-*")}):
             raise OutputError(
@@ -199,7 +204,8 @@ def train(
             scenarios = [as_long_as(scenario, epochs, settings, bench) for scenario in scenarios]
         with device_workers(devices, device_of(settings)) as on_devices:
             wanted = _Wanted(clock, target_loss, deltas, log)
-            return _train(scenarios, settings, bench, on_cluster or on_devices, directory, wanted, report)
+            training = _train(scenarios, settings, bench, on_cluster or on_devices, directory, wanted, report)
+        return replace(training, pictures=leave_training(training, directory, look))
 
 
 def _terms(scenarios: Sequence[Scenario], settings: TrainSettings, clock: Clock) -> TrainingTerms:

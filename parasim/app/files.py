@@ -11,7 +11,8 @@ from typing import Any
 from parasim import __version__
 from parasim.api import load
 from parasim.app.lines import lines
-from parasim.explanation import explain, summary, write_path
+from parasim.explaining import explain
+from parasim.explanation import summary, write_path
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.line import draw_line
 from parasim.figures.look import FORMATS, Look

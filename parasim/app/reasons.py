@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from parasim.explanation import explain, summary
+from parasim.explaining import explain
+from parasim.explanation import summary
 
 
 def reasons(asked: Mapping[str, Any]) -> dict[str, Any]:

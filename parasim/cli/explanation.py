@@ -5,10 +5,10 @@ from __future__ import annotations
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.cli.pictures import draws
 from parasim.deadlines import times_said
+from parasim.explaining import explain
 from parasim.explanation import summary
 from parasim.figures.look import USUAL, Look
-from parasim.outputs import explained
-from parasim.public import explain
+from parasim.outputs.explanations import explained
 from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
 from parasim.trace import named, write_trace

@@ -22,10 +22,10 @@ from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.deadlines import deadline_said
 from parasim.figures.look import USUAL, Look
-from parasim.outputs import planned
+from parasim.outputs.plans import planned
 from parasim.planning.answer import Plan
 from parasim.planning.methods import scenario_of
-from parasim.public import plan as ask
+from parasim.planning.plan import plan as ask
 from parasim.sentences import grouped, say
 from parasim.text import console, plain_table
 from parasim_core.sim.errors import DeadlineMissedError

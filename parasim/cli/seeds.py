@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def show_seeds(training: SeededComparison, out: Path) -> None:
     """Print what training from several seeds gave, and say where everything is."""
-    from parasim.seeds import RESULTS, last_rounds
+    from parasim.outputs.trainings import RESULTS
+    from parasim.seeds import last_rounds
 
     table = plain_table("method", ">rounds", ">wall-clock", ">held-out loss", ">± sd", ">accuracy", ">± sd")
     table.columns[0].no_wrap = True

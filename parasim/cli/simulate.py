@@ -27,7 +27,7 @@ from parasim.figures.look import USUAL, Look
 from parasim.ignored import ignored_said
 from parasim.links import links_said
 from parasim.memory_notes import memory_said
-from parasim.outputs import leave_simulation, simulated
+from parasim.outputs.runs import leave_simulation, simulated
 from parasim.sentences import say
 from parasim.text import alike, amount, clock, console, origin, plain_table
 from parasim.trace import named, write_trace

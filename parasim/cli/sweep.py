@@ -16,8 +16,8 @@ from parasim.cli.quiet import note
 from parasim.contracts import stamped
 from parasim.figures.look import USUAL, Look
 from parasim.planning.methods import uneven_rounds
-from parasim.public import sweep
-from parasim.sweeping import Plot, Table
+from parasim.sweep_table import Plot, Table
+from parasim.sweeping import sweep
 from parasim.text import clock, console, plain_table
 
 

@@ -15,7 +15,6 @@ from parasim.cli.progress import stages
 from parasim.cli.seeds import show_seeds
 from parasim.extras import require_training
 from parasim.figures.look import USUAL, Look
-from parasim.outputs import trained
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
 from parasim_core.sim.errors import ScenarioError
@@ -72,7 +71,8 @@ def command(
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
     require_training("paraSim train")
-    from parasim.public import train, train_seeds
+    from parasim.seeds import train_seeds
+    from parasim.training import train
 
     if seeds is not None and trace is not None:
         raise ScenarioError("--trace: shows one run, and --seeds trains several; leave one of them out")
@@ -104,6 +104,7 @@ def command(
 
 def _show(training: TrainedComparison, out: Path, trace: Path | None, *, as_json: bool) -> None:
     """Print what training gave, and say where everything is."""
+    from parasim.outputs.trainings import trained
     from parasim.trace import named, write_traces
 
     traces = [] if trace is None else write_traces(training.results, trace)

@@ -9,12 +9,15 @@ from datetime import datetime
 from functools import partial
 from importlib import import_module
 from itertools import chain
+from pathlib import Path
 
 from parasim.alike_bars import seen, share_seconds
 from parasim.api import Overrides, Source
 from parasim.deadlines import read_within
+from parasim.figures.look import USUAL, Look
 from parasim.ignored import ignored, not_adapted, unused_regions
 from parasim.memory_notes import memory_of, merged
+from parasim.outputs.plans import leave_plan
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import (
     Case,
@@ -51,6 +54,8 @@ def plan(
     budget: str | None = None,
     confidence: str | float | None = None,
     sensitivity: bool = False,
+    out: str | Path | None = None,
+    look: Look = USUAL,
     jobs: int | None = None,
     report: Report = lambda what, done, total: None,
 ) -> Plan:
@@ -85,6 +90,10 @@ def plan(
         is ``quorum``, ``over_selection`` or ``deadline``, how sure the answer is to be, 0.9 if None.
     sensitivity : bool
         What each input's uncertainty does to the runtime.
+    out : path, optional
+        A folder for the plan, its table and its picture.
+    look : Look
+        How the picture is wanted.
     jobs : int or None
         Worker processes; all cores if None.
     report : callable
@@ -138,7 +147,7 @@ def plan(
     notes += _ends(answered.answers, starts)
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
-    return replace(
+    found = replace(
         answered,
         answers=[*answered.answers, *others],
         notes=notes,
@@ -147,6 +156,7 @@ def plan(
         scenario=scenario,
         asked={name: value for name, value in told.items() if value},
     )
+    return found if out is None else replace(found, files=leave_plan(found, Path(out), look))
 
 
 def _ends(answers: Sequence[Answer], starts: datetime | None) -> list[str]:

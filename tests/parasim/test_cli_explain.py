@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from parasim.explanation import explain, sentences, who
+from parasim.explaining import explain
+from parasim.explanation import sentences, who
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.style import FigureError
 from parasim_core.sim.analysis.critical_path import Holder

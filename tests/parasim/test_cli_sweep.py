@@ -37,7 +37,7 @@ def large(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _no_charts(monkeypatch: pytest.MonkeyPatch):
     # Charts have tests of their own, and drawing costs a second each time.
-    monkeypatch.setattr("parasim.outputs.draw_sweep", lambda table, directory, look, kind: [])
+    monkeypatch.setattr("parasim.outputs.sweeps.draw_sweep", lambda table, directory, look, kind: [])
 
 
 # The real command, whose 61st run takes as long as nobody waits.

@@ -187,7 +187,7 @@ def test_a_training_by_profile_is_timed_with_its_accumulation(small_training: Pa
     for batches in (1, 3):
         overrides = [*sized, "rounds=1", f"train.accumulation={batches}"]
         training = train(
-            small_training, method=["full-ft"], set=overrides, directory=tmp_path / str(batches), clock="profile"
+            small_training, method=["full-ft"], set=overrides, out=tmp_path / str(batches), clock="profile"
         )
         times[batches] = training.results["full-ft"].mean("compute")
         simulated = parasim.simulate(small_training, [*overrides, "method.name=full-ft"])
@@ -205,7 +205,7 @@ def test_digits_are_read(tmp_path: Path):
             EXAMPLES / "digits.yaml",
             method=["parablock", "fedbcd"],
             set=overrides,
-            directory=tmp_path / str(seed),
+            out=tmp_path / str(seed),
             clock="profile",
         )
         for row in training.metrics:

@@ -6,7 +6,7 @@ import pytest
 
 import parasim
 from parasim.hiding import hiding_points
-from parasim.sweeping import numeric_axis
+from parasim.sweep_table import numeric_axis
 from parasim_core.sim.errors import ScenarioError
 
 BASE = {

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import parasim
-from parasim.explanation import explain, summary, who
+from parasim.explaining import explain
+from parasim.explanation import summary, who
 from parasim.planning.methods import Case
 from parasim.planning.search import hiding_points as search
 from parasim.planning.search.ranges import UNLIMITED

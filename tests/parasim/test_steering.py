@@ -119,7 +119,7 @@ def test_epochs_are_rounds(method: str, rounds: int, tmp_path: Path):
 def test_the_best_round_is_left_beside_the_last(small_training: Path, tmp_path: Path):
     # With so large a rate every round is worse than the one before: the first one is the best.
     fields = ["train.learning_rate=0.5", "rounds=4"]
-    found = train(small_training, method=["fedit"], set=fields, directory=tmp_path, clock="profile")
+    found = train(small_training, method=["fedit"], set=fields, out=tmp_path, clock="profile")
     losses = [float(str(row["eval_loss"])) for row in found.metrics]
     best = min(range(4), key=losses.__getitem__)
     assert best < 3

@@ -18,6 +18,7 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import matplotlib.backends.backend_agg  # noqa: F401
 import safetensors.torch
 import sklearn.datasets
 import sklearn.model_selection  # noqa: F401
@@ -149,7 +150,7 @@ def run(out: Path, arm: Arm | None, scenario: dict[str, Any], methods: tuple[str
         try:
             if arm is not None:
                 arm()
-            train(scenario, method=methods, directory=out, clock="profile", report=report)
+            train(scenario, method=methods, out=out, clock="profile", report=report)
             status = 0
         finally:
             os._exit(status)

@@ -67,9 +67,7 @@ def test_an_interrupted_training_logs_every_round_once(every: int, small_trainin
     def attempt(rounds: int, **more: Any) -> Any:
         overrides = [f"rounds={rounds}", f"train.checkpoint_every={every}"]
         methods = ["fedit", "parablock"]
-        return train(
-            small_training, method=methods, set=overrides, directory=tmp_path, clock="profile", log=LOG, **more
-        )
+        return train(small_training, method=methods, set=overrides, out=tmp_path, clock="profile", log=LOG, **more)
 
     for count in (2, 3, 2):
         with pytest.raises(Interrupted):
@@ -93,7 +91,7 @@ def test_an_interrupted_training_logs_every_round_once(every: int, small_trainin
 @pytest.mark.usefixtures("faked")
 def test_a_logger_that_comes_later_is_told_everything(small_training: Path, tmp_path: Path):
     for log in ((), ("mlflow",), ("mlflow", "wandb")):
-        ended = train(small_training, method=["fedit"], directory=tmp_path, clock="profile", log=log)
+        ended = train(small_training, method=["fedit"], out=tmp_path, clock="profile", log=log)
         for logger in log:
             assert told(tmp_path, logger, "fedit") == expected(ended.metrics, "fedit", ended.base)
     assert [note for note in ended.notes if note.startswith("Logged: wandb sync")]
@@ -187,7 +185,7 @@ def history(file: Path) -> list[dict[str, float]]:
 
 def twice(small_training: Path, out: Path, logger: str) -> Any:
     """Train until after the first round, and go on."""
-    told: dict[str, Any] = {"method": ["fedit"], "directory": out, "clock": "profile", "log": [logger]}
+    told: dict[str, Any] = {"method": ["fedit"], "out": out, "clock": "profile", "log": [logger]}
     with pytest.raises(Interrupted):
         train(small_training, report=stop_after(2), **told)
     for name in [name for name in sys.modules if name.startswith("parasim.loggers.to_")]:
