@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -30,7 +31,7 @@ from parasim_core.sim.errors import OverdueError, ScenarioError
 from parasim_core.sim.network.model import Port
 from parasim_core.sim.scenario.scenario import Scenario
 from parasim_core.sim.scenario.traces import followed_traces
-from parasim_core.sim.support.collector import no_collection
+from parasim_core.sim.support.collector import collect_if_due, no_collection
 from parasim_core.sim.workload.architecture import Architecture
 from parasim_core.sim.workload.blocks import Block, partition, partition_evenly
 from parasim_core.sim.workload.methods import METHODS, Method, Trains
@@ -226,14 +227,15 @@ def simulate(
     OverdueError
         If it is not over by the time at which it is given up.
     """
-    with no_collection():
+    collect_if_due()
+    # Where there are models, garbage can be large though it is few objects.
+    with no_collection() if learner is None else nullcontext():
         run, shape = _built(setup, costs, learner, access, Timeline() if timeline else Outline())
         run.server.observer = observer
         shape.start()
         run.finish(until)
         if until < math.inf and run.world.timeline.end > until:
             raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
-        # The run is alive when the collector wakes up: taking it apart can wait until somebody needs the memory.
         return _result(run, shape, setup, costs)
 
 
