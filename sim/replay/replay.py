@@ -35,9 +35,9 @@ from parasim_core.sim.replay.program import Program, RecordedTransfer, Term, com
 from parasim_core.sim.replay.simulate_variant import simulate_changed
 from parasim_core.sim.support.worker_pool import cores, in_order
 
-_BLOCK = 4096
+_BLOCK = 8192
 """What-ifs evaluated together: vectors of 32 KiB, long enough for numpy, and few enough bytes for the caches."""
-_TASK = 8 * _BLOCK
+_TASK = 4 * _BLOCK
 """What-ifs that a worker process takes at a time."""
 _SIMULATED_TASK = 16
 """The same where some may have to be simulated."""
