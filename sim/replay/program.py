@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,28 +111,25 @@ class Program:
         ends : list of arrays of shape (width,) or (1,)
             Of the transfers [s], if they are wanted.
         """
-        values: dict[int, Floats] = {}
+        values: list[Any] = [None] * len(self.steps)
         kept = {transfer.step for transfer in self.transfers} if with_transfers else set()
+        add, maximum = np.add, np.maximum
         for number, ((what, operands), unused) in enumerate(zip(self.steps, self.last_uses, strict=True)):
             if what == "sum":
-                values[number] = values[operands[0]] + values[operands[1]]
+                values[number] = add(values[operands[0]], values[operands[1]])
             elif what == "latest":
-                values[number] = _latest([values[operand] for operand in operands])
+                first, second, *others = operands
+                result = maximum(values[first], values[second])
+                for operand in others:
+                    result = maximum(result, values[operand], out=result if len(result) == width else None)
+                values[number] = result
             else:
                 values[number] = duration(what)
             for value in unused:
                 if value not in kept:
-                    del values[value]
+                    values[value] = None
         ends = [values[transfer.step] for transfer in self.transfers] if with_transfers else []
         return np.broadcast_to(values[self.end], width), ends
-
-
-def _latest(times: Sequence[Floats]) -> Floats:
-    """Take the maximum of two or more times; further ones are worked into the first two's, for speed."""
-    latest: Floats = np.maximum(times[0], times[1])
-    for time in times[2:]:
-        latest = np.maximum(latest, time, out=latest if len(latest) >= len(time) else None)
-    return latest
 
 
 def compile_program(result: Result, sites: Sequence[int]) -> Program:

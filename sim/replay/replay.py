@@ -35,7 +35,7 @@ from parasim_core.sim.replay.program import Program, RecordedTransfer, Term, com
 from parasim_core.sim.replay.simulate_variant import simulate_changed
 from parasim_core.sim.support.worker_pool import cores, in_order
 
-_BLOCK = 8192
+_BLOCK = 4096
 """What-ifs evaluated together: vectors of 32 KiB, long enough for numpy, and few enough bytes for the caches."""
 _TASK = 4 * _BLOCK
 """What-ifs that a worker process takes at a time."""
