@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from simpy import Event
+
 
 @dataclass(slots=True)
 class Update:
@@ -70,10 +72,13 @@ class Promise:
         Waits for the update and returns it; called once.
     duration : (float, float) or None
         The update's `seconds` and `serial` [s] where they are known beforehand; None where only computing it tells.
+    computed : simpy.Event or None
+        Happens when it has been computed, where that goes on beside a clock that is no simulated one.
     """
 
     redeem: Callable[[], Update]
     duration: tuple[float, float] | None = None
+    computed: Event | None = None
 
 
 class Learner(Protocol):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
 
@@ -121,6 +121,22 @@ class Setup:
         return self.method.shape.staleness(self.scenario.method)
 
 
+@dataclass(frozen=True)
+class Platform:
+    """What a run goes on: by default, a simulated clock and simulated links.
+
+    Attributes
+    ----------
+    env : simpy.Environment
+        The clock.
+    links : callable
+        Lays the links, given what `Links` is.
+    """
+
+    env: simpy.Environment = field(default_factory=lambda: simpy.Environment(0.0))
+    links: Callable[..., Links] = Links
+
+
 def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     """Work out blocks, schedule, participants and message sizes.
 
@@ -193,6 +209,7 @@ def simulate(
     access: Mapping[int, Access] | None = None,
     until: float = math.inf,
     timeline: bool = True,
+    platform: Platform | None = None,
 ) -> Result:
     """Run a scenario.
 
@@ -213,6 +230,8 @@ def simulate(
         When it is given up [s].
     timeline : bool
         Whether its timeline is kept; its figures are the same without.
+    platform : Platform or None
+        What it goes on.
 
     Returns
     -------
@@ -230,7 +249,9 @@ def simulate(
     collect_if_due()
     # Where there are models, garbage can be large though it is few objects.
     with no_collection() if learner is None else nullcontext():
-        run, shape = _built(setup, costs, learner, access, Timeline() if timeline else Outline())
+        run, shape = _built(
+            setup, costs, learner, access, Timeline() if timeline else Outline(), platform or Platform()
+        )
         run.server.observer = observer
         shape.start()
         run.finish(until)
@@ -240,17 +261,21 @@ def simulate(
 
 
 def _built(
-    setup: Setup, costs: Costs, learner: Learner | None, access: Mapping[int, Access] | None, spans: Timeline
+    setup: Setup,
+    costs: Costs,
+    learner: Learner | None,
+    access: Mapping[int, Access] | None,
+    spans: Timeline,
+    platform: Platform,
 ) -> tuple[Run, Shape[Any]]:
     """Put a run together."""
     scenario = setup.scenario
     fleet = Fleet.of(scenario)
-    env = simpy.Environment(0.0)
     alike = learner is None and setup.traits.collapsible
     simulated = [] if setup.opened else list(sites(scenario, fleet, setup.cohorts, alike=alike))
     at_once = max(setup.cohorts.sizes(), default=0)
     at_once = min(at_once, len(simulated)) if simulated else at_once
-    links = Links(env, scenario, at_once, access, setup.starts)
+    links = platform.links(platform.env, scenario, at_once, access, setup.starts)
     rules = Rules(
         rounds=scenario.rounds,
         seed=scenario.seed,
@@ -263,7 +288,9 @@ def _built(
         own_blocks=setup.own_blocks,
     )
     sizes = setup.payload.of_a_run() if setup.opened else setup.payload
-    run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules, spans)
+    run = Run(
+        platform.env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules, spans
+    )
     run.world.shared_links = links.shared
     aggregators: dict[str | None, Aggregator] = {
         name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)

@@ -61,6 +61,10 @@ class Training(simpy.Event):
             self._last(computed.seconds, computed.serial)
             return
         self._promise = computed
+        if computed.computed is not None:
+            self._began, self.serial = world.env._now, 0.0
+            computed.computed.callbacks.append(self._over)
+            return
         world.promised[self] = None
         if computed.duration is None:
             world.end_of_instant.request()
@@ -80,7 +84,7 @@ class Training(simpy.Event):
         if self._promise is None:
             return
         promise, self._promise = self._promise, None
-        del self._world.promised[self]
+        self._world.promised.pop(self, None)
         update = promise.redeem()
         _, update.sequence, _, update.versions = self._of
         self._value = update
@@ -91,6 +95,9 @@ class Training(simpy.Event):
 
     def begun(self) -> simpy.Event:
         """Happen when it is known how long it takes, where it is not known yet; no time passes."""
+        if self._promise is not None and self._promise.computed is not None:
+            # It goes on by itself, and nobody knows until it is over.
+            return self._world.nothing
         self._begun = self._begun or self.env.event()
         return self._begun
 
@@ -98,12 +105,28 @@ class Training(simpy.Event):
         """Happen when something can be sent beside it, once it has begun."""
         return self.env.timeout(self.serial)
 
+    def _over(self, event: simpy.Event) -> None:
+        """Take in what has been computed meanwhile: what waits for it goes on."""
+        promise, self._promise = self._promise, None
+        assert promise is not None
+        update = promise.redeem()
+        _, update.sequence, _, update.versions = self._of
+        now = self.env._now
+        update.seconds = now - self._began
+        self._record_until(now, update.serial, self.causes)
+        self._ok = True
+        self._value = update
+        self.env.schedule(self)
+
     def _record(self, seconds: float, serial: float, causes: Causes) -> None:
         """Record its span, from now on."""
+        self._began = self.env._now
+        self._record_until(self._began + seconds, serial, causes)
+
+    def _record_until(self, end: float, serial: float, causes: Causes) -> None:
         client, _, round, _ = self._of
-        now = self.env._now
         self.span = self._world.timeline.record(
-            client, round, _COMPUTE, now, now + seconds, 0.0, self._blocks, causes, serial
+            client, round, _COMPUTE, self._began, end, 0.0, self._blocks, causes, serial
         )
 
     def _last(self, seconds: float, serial: float) -> None:
