@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -21,6 +22,14 @@ from parasim_core.sim.workload.methods import Trains
 from parasim_core.train.models.blocks import Values, flatten, unflatten
 from parasim_core.train.runs.settings import TrainSettings
 from parasim_core.train.update.local import TrainingError
+
+
+class Quantization(TypedDict):
+    """Parameters of `quantize` beside the bits."""
+
+    group: int
+    seed: int | None
+    scale: torch.dtype
 
 
 @dataclass
@@ -114,8 +123,12 @@ class Messages:
             kept = top_k(kept, how.top_k, by_tensor=self.values)
         if how.bits is None:
             return {name: rounded(value, self.precision) for name, value in kept.items()}
+        return quantize(kept, how.bits, **self.quantization(how, *keys))
+
+    def quantization(self, how: Compression, *keys: int) -> Quantization:
+        """How values are quantized: group, seed and type of scales."""
         seed = int(stream(self.seed, "quantization", *keys).integers(2**31)) if self.stochastic else None
-        return quantize(kept, how.bits, group=how.group_size, seed=seed, scale=scale_type(how, self.precision))
+        return {"group": how.group_size, "seed": seed, "scale": scale_type(how, self.precision)}
 
 
 def messages(setup: Setup, settings: TrainSettings) -> Messages:
@@ -244,17 +257,37 @@ def quantize(
     narrower type is rounded, which moves a group's largest entries by as much of themselves at most.
     """
     flat = flatten(delta)
+    whole, scales = levels(flat, bits, group=group, seed=seed, scale=scale)
+    return unflatten((whole * scales).view(-1)[: flat.numel()], delta)
+
+
+def levels(
+    flat: Tensor, bits: int, *, group: int, seed: int | None, scale: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Round to whole levels; the parameters are those of `quantize`.
+
+    Parameters
+    ----------
+    flat : torch.Tensor
+        Shape (n,).
+
+    Returns
+    -------
+    levels : torch.Tensor
+        Shape (groups, group), whole numbers q; zeros beyond the n-th.
+    scales : torch.Tensor
+        Shape (groups, 1), s.
+    """
     groups = torch.nn.functional.pad(flat, (0, -flat.numel() % group)).view(-1, group)
     top = 2 ** (bits - 1) - 1
     scales = rounded(groups.abs().amax(dim=1, keepdim=True) / top, scale)
     # A group of zeros has scale zero; dividing it by one keeps it zero.
-    levels = groups / torch.where(scales == 0, 1.0, scales)
+    whole = groups / torch.where(scales == 0, 1.0, scales)
     if seed is None:
-        levels = levels.round()
+        whole = whole.round()
     else:
         generator = torch.Generator(device=flat.device).manual_seed(seed)
-        noise = torch.rand(levels.shape, generator=generator, device=flat.device, dtype=flat.dtype)
-        levels = (levels + noise).floor()
+        noise = torch.rand(whole.shape, generator=generator, device=flat.device, dtype=flat.dtype)
+        whole = (whole + noise).floor()
     # A scale that was rounded down would call for a level more than there are.
-    levels = levels.clamp(-top, top)
-    return unflatten((levels * scales).view(-1)[: flat.numel()], delta)
+    return whole.clamp(-top, top), scales
