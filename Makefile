@@ -44,7 +44,7 @@ docs-pages: .venv/.dev
 
 .venv/.dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,plan,notebooks,app,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,plan,notebooks,app,live,dev]'
 	touch .venv/.run $@
 
 clean:

@@ -1,4 +1,4 @@
-"""What training needs beside the simulator, asked for before anything of it is imported."""
+"""What training and live runs need beside the simulator, asked for before anything of it is imported."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ def require_training(what: str) -> None:
     """
     if missing := [package for package in _PACKAGES if find_spec(package) is None]:
         raise ParaSimError(f"{install_hint(what, 'train')} (not installed: {', '.join(missing)})")
+
+
+def require_live(what: str) -> None:
+    """Make sure that what carries messages between machines is installed; parameters and errors as above."""
+    if find_spec("grpc") is None:
+        raise ParaSimError(f"{install_hint(what, 'live')} (not installed: grpcio)")

@@ -21,6 +21,8 @@ COMMANDS = {
     "plan": "Plan backwards from a deadline or a budget.",
     "train": "Train with real models: loss against rounds and wall-clock.",
     "evaluate": "Measure models on held-out questions.",
+    "live": "Run the protocol on real machines, in real time, and measure it.",
+    "agent": "Be one client of a live run, on this machine.",
     "app": "Open a page in the browser: move a slider, see what follows.",
     "report": "Make one HTML page: question, answer, and what-ifs to move.",
     "reproduce": "Compare with every runtime cell of the ParaBlock paper.",

@@ -2,7 +2,8 @@
 
 Every link has a bucket. Pieces of all messages on it queue up in the order in which they come, one of each message at
 a time, so that messages share it evenly, and one that something else slows down leaves its share to the others: max-min
-fairness, but for the size of a piece. Deadlines are absolute: whoever wakes up late does not fall behind.
+fairness, but for the size of a piece. A message asks for its next piece at the time at which the one before was to be
+through, not when its thread woke up after that: what is late by that does not add up.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Callable, Sequence
 
 from parasim_core.sim.network.capacity import Varying
 
-CREDIT = 0.02
-"""Longest time that a link that was busy may catch up on [s]: threads wake up late, and a link cannot save up."""
+LATEST = 0.05
+"""A thread that wakes up later than this has lost that time [s]."""
 PIECE_SECONDS, LEAST_PIECE, LARGEST_PIECE = 0.004, 4 << 10, 256 << 10
 """A piece lasts about so long [s], and has at least and at most so many bytes [B]."""
 
@@ -35,7 +36,6 @@ class Bucket:
         self._capacity = capacity
         self._clock = clock
         self._free_at = -math.inf
-        self._messages = 0
         self._lock = threading.Lock()
 
     @property
@@ -47,25 +47,12 @@ class Bucket:
         with self._lock:
             return capacity.rate(self._clock())
 
-    def begin(self) -> None:
-        """Learn that a message begins."""
-        with self._lock:
-            if not self._messages:
-                self._free_at = self._clock()
-            self._messages += 1
-
-    def end(self) -> None:
-        """Learn that one has ended."""
-        with self._lock:
-            self._messages -= 1
-
-    def through(self, size: int) -> float:
-        """Put a piece of so many bytes in line; return when it is through [s]."""
+    def through(self, size: int, asked: float) -> float:
+        """Put a piece of so many bytes in line that is there at a time [s]; return when it is through [s]."""
         if self._capacity == math.inf:
-            return -math.inf
+            return asked
         with self._lock:
-            begins = max(self._free_at, self._clock() - CREDIT)
-            self._free_at = self._ends(begins, size)
+            self._free_at = self._ends(max(self._free_at, asked), size)
             return self._free_at
 
     def _ends(self, begins: float, size: int) -> float:
@@ -88,23 +75,21 @@ class Pace:
     Parameters
     ----------
     buckets : sequence of Bucket
-        Of all links on its way that are limited here.
+        Of all links on its way that are limited here, first the client's own.
     clock : callable
         The buckets' clock [s].
+    comes_in : bool
+        Whether pieces come in over them: such a one is there as soon as it would be through the first.
     """
 
-    def __init__(self, buckets: Sequence[Bucket], clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self, buckets: Sequence[Bucket], clock: Callable[[], float] = time.monotonic, *, comes_in: bool = False
+    ):
         self._buckets = buckets
         self._clock = clock
-
-    def __enter__(self) -> Pace:
-        for bucket in self._buckets:
-            bucket.begin()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for bucket in self._buckets:
-            bucket.end()
+        self._comes_in = comes_in
+        self._at = clock()
+        self._late = 0.0
 
     def piece(self) -> int:
         """Size of the next piece [B]."""
@@ -113,6 +98,11 @@ class Pace:
 
     def wait(self, size: int) -> None:
         """Wait until a piece of so many bytes is through all links."""
-        through = max((bucket.through(size) for bucket in self._buckets), default=-math.inf)
-        while (left := through - self._clock()) > 0:
+        began = self._clock() - self._late
+        if self._comes_in and (rate := self._buckets[0].rate):
+            began -= size / rate
+        asked = max(self._at, began)
+        self._at = max((bucket.through(size, asked) for bucket in self._buckets), default=asked)
+        while (left := self._at - self._clock()) > 0:
             time.sleep(min(left, 1.0))
+        self._late = min(-left, LATEST)

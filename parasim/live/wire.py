@@ -116,7 +116,7 @@ def check_address(address: str, option: str) -> str:
     return address
 
 
-class _Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
+class _Guard(grpc.ServerInterceptor):
     """Refuses calls without the token, or of another version."""
 
     def __init__(self, token: str, refused: Callable[[str], None]):
@@ -204,23 +204,23 @@ def serve(
     server = grpc.server(
         executor, options=[*_LIMITS, ("grpc.so_reuseport", 0)], interceptors=[_Guard(secrets.token, say)]
     )
-    handlers = {
+    handlers: dict[str, Any] = {
         COMMAND: grpc.unary_unary_rpc_method_handler(command),
         UPLOAD: grpc.unary_stream_rpc_method_handler(upload),
         DOWNLOAD: grpc.stream_unary_rpc_method_handler(download),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     try:
-        if secrets.certificate is not None:
-            port = server.add_secure_port(
-                address, grpc.ssl_server_credentials([(secrets.key, secrets.certificate)])
-            )
+        if secrets.certificate is not None and secrets.key is not None:
+            port = server.add_secure_port(address, grpc.ssl_server_credentials([(secrets.key, secrets.certificate)]))
         else:
             port = server.add_insecure_port(address)
     except RuntimeError:
         port = 0
     if not port:
-        raise ScenarioError(f"--listen {address}: cannot be listened at; does another program, or is it not this machine's?")
+        raise ScenarioError(
+            f"--listen {address}: cannot be listened at; does another program, or is it not this machine's?"
+        )
     server.start()
     return server, int(port)
 
@@ -267,9 +267,25 @@ class Caller:
             for _ in range(3)
         ]
         commands, uploads, downloads = self._channels
-        self._command = commands.unary_unary(f"/{SERVICE}/{COMMAND}")
-        self._upload = uploads.unary_stream(f"/{SERVICE}/{UPLOAD}")
-        self._download = downloads.stream_unary(f"/{SERVICE}/{DOWNLOAD}")
+        self._command: Any = commands.unary_unary(f"/{SERVICE}/{COMMAND}")
+        self._upload: Any = uploads.unary_stream(f"/{SERVICE}/{UPLOAD}")
+        self._download: Any = downloads.stream_unary(f"/{SERVICE}/{DOWNLOAD}")
+
+    def connect(self, deadline: float) -> None:
+        """Connect, before anything is measured.
+
+        Raises
+        ------
+        LiveError
+            If that takes longer than `deadline` [s].
+        """
+        for channel in self._channels:
+            try:
+                grpc.channel_ready_future(channel).result(deadline)
+            except grpc.FutureTimeoutError:
+                raise LiveError(
+                    f"agent of {self.name}: cannot be reached within {deadline:g} s; is it running?"
+                ) from None
 
     def command(self, what: str, deadline: float, **told: Any) -> dict[str, Any]:
         """Have the agent do something and return what it answers.
@@ -280,9 +296,7 @@ class Caller:
             If it does not, refuses, or takes longer than `deadline` [s].
         """
         try:
-            return _unpacked(
-                self._command(_packed({"do": what, **told}), timeout=deadline, metadata=self._metadata)
-            )
+            return _unpacked(self._command(_packed({"do": what, **told}), timeout=deadline, metadata=self._metadata))
         except grpc.RpcError as error:
             raise self._failed(what, error, deadline) from None
 
@@ -328,6 +342,14 @@ def cut(data: bytes | memoryview, sizes: Callable[[], int]) -> Iterator[bytes]:
         size = sizes()
         yield bytes(view[at : at + size])
         at += size
+
+
+def zeros(size: int, sizes: Callable[[], int]) -> Iterator[bytes]:
+    """Give a message of so many bytes that say nothing, in pieces."""
+    while size:
+        piece = min(size, sizes())
+        yield bytes(piece)
+        size -= piece
 
 
 def _packed(told: dict[str, Any]) -> bytes:

@@ -308,15 +308,19 @@ class TorchLearner:
                 self.adaptive.report(number, item, rate * root_mean_square(change), weighted)
         self._check_finite(item, number)
         for update in updates:
-            del self.in_flight[update.client, update.round]
-            if adamw := self._adamw.pop((update.client, update.round), None):
-                self.clients[update.client].adamw[item] = adamw
-            self.owed_before.pop((update.client, update.round), None)
-            # Events and processes hold on to an update for a while; its tensors need not stay for that.
-            update.content = None
-            if self.settings.correction and not self._corrects_itself:
-                # Its client fetches the aggregate before it trains again: nothing of its own is left.
-                self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
+            self.settle(update)
+
+    def settle(self, update: Update) -> None:
+        """Learn that an update is in the server's model: nothing of it needs to be kept."""
+        del self.in_flight[update.client, update.round]
+        if adamw := self._adamw.pop((update.client, update.round), None):
+            self.clients[update.client].adamw[self.trained.item(update.block)] = adamw
+        self.owed_before.pop((update.client, update.round), None)
+        # Events and processes hold on to an update for a while; its tensors need not stay for that.
+        update.content = None
+        if self.settings.correction and not self._corrects_itself:
+            # Its client fetches the aggregate before it trains again: nothing of its own is left.
+            self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
 
     def drop(self, update: Update) -> None:
         """Forget an update that will never be aggregated; so does its client, unless it corrects nothing.

@@ -65,6 +65,11 @@ class Versions:
         """Put back a version that was saved."""
         self.values.setdefault(item, {})[version] = {name: values[name] for name in self._part(item)}
 
+    def replace(self, values: Mapping[int, Mapping[int, Values]]) -> None:
+        """Have other versions, by item and number; the model shows none of them yet."""
+        self.values = {item: dict(versions) for item, versions in values.items()}
+        self._shown = dict.fromkeys(self.values)
+
     def renew(self, item: int, round: int, change: Mapping[str, Tensor]) -> None:
         """Add a change to the newest version of an item, and forget versions that no one will train on again."""
         newest = self.newest_values(item)

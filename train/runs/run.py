@@ -139,7 +139,7 @@ def train_method(
             scenario = _as_long_as(found, scenario)
 
     def go_on(scenario: Scenario, found: Checkpoint | None) -> Trained:
-        learner, predicted = _learner(scenario, settings, bench, costs, workers, on_update)
+        learner, predicted = build_learner(scenario, settings, bench, costs, workers, on_update)
         recorder = Recorder(learner, folder, on_row, target, mark or "")
         if found:
             restore(learner, found.round, found.record, found.tensors)
@@ -209,7 +209,7 @@ def best_learner(
     if best is None or best == trained.metrics[-1]["round"]:
         return None
     scenario, settings = trained.learner.setup.scenario, trained.learner.settings
-    learner, predicted = _learner(scenario, settings, bench, costs, None, lambda trace, sent: None)
+    learner, predicted = build_learner(scenario, settings, bench, costs, None, lambda trace, sent: None)
     mark = fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
     found = load(folder, mark, best)
     assert found is not None
@@ -218,15 +218,24 @@ def best_learner(
     return learner
 
 
-def _learner(
+def build_learner(
     scenario: Scenario,
     settings: TrainSettings,
     bench: Workbench,
     costs: Callable[[Setup], Costs] | None,
     workers: ClusterWorkers | DeviceWorkers | None,
     on_update: Callable[[Trace, Values], None],
+    kind: Callable[..., TorchLearner] = TorchLearner,
 ) -> tuple[TorchLearner, Costs | None]:
-    """Put together who learns, on a copy of the base model, and what says how long that takes."""
+    """Put together who learns, on a copy of the base model, and what says how long that takes.
+
+    Parameters
+    ----------
+    scenario, settings, bench, costs, workers, on_update
+        Those of `train_method`.
+    kind : callable
+        Makes who learns.
+    """
     setup = prepare(scenario, bench.architecture)
     # The model of the method before lives on in reference cycles until somebody looks for them.
     free_memory()
@@ -252,7 +261,7 @@ def _learner(
         # Adapters are wider than what is beside them: products are in bfloat16, as transformers' Trainer has them.
         task = _with_loss(task, Mixed(task.loss))
     trainer = LocalTrainer if workers is None else workers.trainer
-    return TorchLearner(setup, settings, trained, task, local, predicted, trainer, on_update), predicted
+    return kind(setup, settings, trained, task, local, predicted, trainer, on_update), predicted
 
 
 def _with_loss(task: Task, loss: Loss) -> Task:
