@@ -115,7 +115,7 @@ class TorchTrainee:
                 self._scenario, self._settings, self._bench, None, None, lambda trace, sent: None
             )
             learner.messages = EncodedMessages.of(learner.messages)
-            self._learner, self._updates, self._inbox = learner, {}, []
+            self._learner = learner
         return self._learner
 
     def _take_in(self, header: dict[str, Any], data: bytes) -> None:
