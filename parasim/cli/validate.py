@@ -15,6 +15,7 @@ from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
 from parasim.contracts import stamped
+from parasim.extras import require_live, require_training
 from parasim.figures.look import USUAL, Look
 from parasim.sentences import say
 from parasim.text import amount, clock, console, plain_table
@@ -25,6 +26,7 @@ from parasim_core.sim.errors import CostError, ScenarioError, install_hint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from parasim.live.comparison import LiveRow
     from parasim.validation import ComputeValidation
     from parasim_core.calibration.devices.validation import Verdict
     from parasim_core.calibration.transport.compare import KindSummary, TransportComparison
@@ -212,6 +214,68 @@ def _summaries(spread: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
         for gpu, own in spread[metric]["by_gpu"].items():
             yield f"{metric}, {gpu}", own
     yield "time, from GPU to GPU", spread["scale"]
+
+
+@app.command()
+def live(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The scenario.")],
+    set_: Overrides = [],  # noqa: B006 - typer copies it
+    method: Annotated[
+        str | None, typer.Option(help="Methods, with commas between them; the scenario's if none.")
+    ] = None,
+    bandwidth: Annotated[
+        str | None, typer.Option(help="Bandwidths of every client, up and down, with commas; the scenario's if none.")
+    ] = None,
+    payload: Annotated[
+        str | None, typer.Option(help="Sizes of a message, with commas; the scenario's if none.")
+    ] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Sleep as long as computing is predicted to take, and send zeros.")
+    ] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/validate-live"),
+    format_: PlainFormat = "table",
+) -> None:
+    """Run settings on this machine in real time, twice each, and compare every activity with what is predicted.
+
+    Example: paraSim validate live examples/live.yaml --dry --method parablock,fedbcd --bandwidth 4MB/s,8MB/s
+    """
+    require_live("paraSim validate live")
+    if not dry:
+        require_training("paraSim validate live")
+    from parasim.live.comparison import compare_live, summary
+    from parasim_core.sim.support.atomic_files import write_rows
+
+    axes = (
+        ("--method", method, ("method.name",)),
+        ("--bandwidth", bandwidth, ("fleet.*.uplink", "fleet.*.downlink")),
+        ("--payload", payload, ("payload.upload",)),
+    )
+    grid = [(fields, values_of(option, text)) for option, text, fields in axes if text is not None]
+    with stages(out) as report:
+        rows = compare_live(file, set_, grid=grid, out=out, dry=dry, report=report)
+    entries, found = [row.entry() for row in rows], summary(rows)
+    write_rows(out / "live.csv", list(entries[0]), [list(entry.values()) for entry in entries])
+    if format_ == "json":
+        print_json(stamped("validate-live", {"rows": entries, "summary": found}))
+        return
+    _print_live(rows, found)
+    print(f"Rows: {out / 'live.csv'}")
+
+
+def _print_live(rows: Sequence[LiveRow], found: Mapping[str, Any]) -> None:
+    terminal = console()
+    table = plain_table(
+        "setting", ">measured", ">again", ">noise", ">blind", ">predicted", ">error", ">activities off by"
+    )
+    for row in rows:
+        blind = "-" if row.blind_error is None else f"{row.blind_error:+.1%}"
+        seconds = [f"{figure:.3f} s" for figure in (row.measured_s, row.again_s)]
+        off = f"{1000 * row.mean_span_s:.0f} ms, {1000 * row.largest_span_s:.0f} at most"
+        table.add_row(
+            row.setting, *seconds, f"{row.noise:.1%}", blind, f"{row.predicted_s:.3f} s", f"{row.error:+.1%}", off
+        )
+    terminal.print(table)
+    terminal.print(say("validation.live", found=found, met="met" if found["met"] else "NOT met"))
 
 
 _HOLDS = {True: "yes", False: "NO", None: "-"}

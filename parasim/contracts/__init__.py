@@ -44,6 +44,7 @@ CONTRACTS = {
     "validate-compute": Contract(1, "evidence", "ComputeResult"),
     "validate-transport": Contract(1, "evidence", "TransportResult"),
     "validate-devices": Contract(1, "evidence", "DevicesResult"),
+    "validate-live": Contract(1, "evidence", "LiveResult"),
     "calibrate": Contract(1, "profiles", "CalibrateResult"),
     "profile-fit": Contract(1, "profiles", "ProfileFitResult"),
     "import-links": Contract(1, "catalogues", "ImportLinksResult"),

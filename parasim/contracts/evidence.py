@@ -216,3 +216,57 @@ class ComputeResult(OfScenario):
     methods: list[MethodAgreement]
     met: bool
     """Whether every method is predicted within the goal."""
+
+
+class LiveSetting(Section):
+    """One setting, run live twice and predicted twice."""
+
+    setting: str
+    """Values of what is varied."""
+    measured_s: float
+    """Makespan [s]."""
+    again_s: float
+    """Of the second run [s]."""
+    blind_s: float | None
+    """Predicted from the scenario alone [s]; null where nobody can say how long computing takes."""
+    predicted_s: float
+    """Predicted with the computing times of the first run [s]."""
+    predicted_again_s: float
+    """Of the second one [s]."""
+    spans: int
+    """Activities compared."""
+    mean_span_s: float
+    """Mean error of when they begin and end [s]."""
+    largest_span_s: float
+    """[s]."""
+    noise_pct: float
+    """Difference of the two runs [%]."""
+    error_pct: float
+    """Of the makespan, with measured computing [%]."""
+    blind_error_pct: float | None
+    """Of the makespan, blind [%]."""
+
+
+class LiveSummary(Section):
+    """Errors of all settings."""
+
+    settings: int
+    mean_pct: float
+    """Mean size of the errors of the makespan with measured computing [%]."""
+    max_pct: float
+    """[%]."""
+    noise_pct: float
+    """Mean difference of two runs [%]."""
+    pairs: int
+    """Pairs of settings that are more than 3 % apart."""
+    ranked_right: int
+    """Of these, those that are predicted in the same order."""
+    met: bool
+    """Whether errors are within 1 % in the mean and 3 % at most, and all these pairs in order."""
+
+
+class LiveResult(Stamped):
+    """What `paraSim validate live --format json` prints."""
+
+    rows: list[LiveSetting]
+    summary: LiveSummary

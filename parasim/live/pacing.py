@@ -17,7 +17,7 @@ from parasim_core.sim.network.capacity import Varying
 
 LATEST = 0.05
 """A thread that wakes up later than this has lost that time [s]."""
-PIECE_SECONDS, LEAST_PIECE, LARGEST_PIECE = 0.004, 4 << 10, 256 << 10
+PIECE_SECONDS, LEAST_PIECE, LARGEST_PIECE = 0.01, 4 << 10, 256 << 10
 """A piece lasts about so long [s], and has at least and at most so many bytes [B]."""
 
 
@@ -98,10 +98,12 @@ class Pace:
 
     def wait(self, size: int) -> None:
         """Wait until a piece of so many bytes is through all links."""
-        began = self._clock() - self._late
-        if self._comes_in and (rate := self._buckets[0].rate):
-            began -= size / rate
-        asked = max(self._at, began)
+        # What goes out was there all the time; what comes in is only late by as much as its thread was.
+        asked = self._clock() - LATEST
+        if self._comes_in:
+            rate = self._buckets[0].rate
+            asked = self._clock() - self._late - (size / rate if rate else 0.0)
+        asked = max(self._at, asked)
         self._at = max((bucket.through(size, asked) for bucket in self._buckets), default=asked)
         while (left := self._at - self._clock()) > 0:
             time.sleep(min(left, 1.0))
