@@ -2,14 +2,15 @@
 # counts every model family that transformers has, tries 5,000 generated scenarios and holds paraSim against every
 # reference of docs/explanation/validation.md (minutes). `make test-ray` installs Ray (280 MB) as well and runs the tests
 # that `make test` skips without it; `make test-app` the tests of `paraSim app`, which need Chromium (apt-get install
-# chromium) for its page. `make docs` builds the documentation into build/site, which needs no network to be read;
-# `make docs-pages` runs all commands on its pages, and writes these and the generated reference anew.
+# chromium) for its page; `make test-live` trains every kind of method with agents (minutes). `make docs` builds the
+# documentation into build/site, which needs no network to be read; `make docs-pages` runs all commands on its pages, and
+# writes these and the generated reference anew.
 PYTHON ?= python3
 BIN := .venv/bin
 # Simulated clients share two cores with PyTorch's threads: spinning ones would only steal time.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: sweep test validate test-ray test-app docs docs-pages clean
+.PHONY: sweep test validate test-ray test-app test-live docs docs-pages clean
 sweep: .venv/.run
 	$(BIN)/paraSim sweep --out results/figure2
 
@@ -29,6 +30,9 @@ test-ray: .venv/.dev
 
 test-app: .venv/.dev
 	PARASIM_PAGE=1 $(BIN)/pytest -rs tests/parasim/app
+
+test-live: .venv/.dev
+	PARASIM_LIVE=1 $(BIN)/pytest tests/parasim/live
 
 docs: .venv/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

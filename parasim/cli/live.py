@@ -60,7 +60,7 @@ def command(
         known = Secrets(
             read_token(token), authority=None if authority is None else read_bytes(authority, "--authority")
         )
-    with stages(out) as report:
+    with stages() as report:
         run = live(
             file,
             set_,

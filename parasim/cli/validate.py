@@ -251,7 +251,7 @@ def live(
         ("--payload", payload, ("payload.upload",)),
     )
     grid = [(fields, values_of(option, text)) for option, text, fields in axes if text is not None]
-    with stages(out) as report:
+    with stages() as report:
         rows = compare_live(file, set_, grid=grid, out=out, dry=dry, report=report)
     entries, found = [row.entry() for row in rows], summary(rows)
     write_rows(out / "live.csv", list(entries[0]), [list(entry.values()) for entry in entries])

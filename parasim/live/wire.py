@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# What becomes of a connection is told in paraSim's own words.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 import grpc
 
 from parasim_core.sim.errors import ParaSimError, ScenarioError
@@ -44,6 +47,8 @@ _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 class LiveError(ParaSimError):
     """Something is wrong between the conductor and an agent."""
+
+    exit_status = 1
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,190 @@
+"""Whole runs, with agents as processes of their own."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("grpc")
+
+import parasim
+from parasim.live.comparison import LiveRow, compare_live, ranked, summary
+from parasim.live.conductor import Live, live
+from parasim.outputs.lives import leave_live
+from parasim_core.sim.errors import ScenarioError
+
+TWO = {
+    "rounds": 2,
+    "compute": {"seconds": [0.05, 0.15]},
+    "payload": {"upload": "200kB"},
+    "fleet": [{"count": 2, "uplink": "2MB/s", "downlink": "4MB/s", "latency": "5ms"}],
+}
+
+
+@pytest.mark.parametrize("method", ["parablock", "fedcybgd"])
+def test_a_dry_run_does_what_a_simulation_does(method: str, tmp_path: Path) -> None:
+    run = live(TWO, {"method": method}, out=tmp_path, dry=True).result
+    simulated = parasim.simulate(TWO, {"method": method})
+    key = lambda span: (span.client, span.round, span.kind, span.size, span.blocks)  # noqa: E731
+    assert sorted(map(key, run.timeline.spans)) == sorted(map(key, simulated.timeline.spans))
+    # A real run has overheads, and is never faster than its links and its sleeps, but for the clock's grain.
+    assert run.wall_clock > 0.98 * simulated.wall_clock
+    assert run.provenance["network"]["origin"] == "measured"
+    leave_live(Live(run), tmp_path / "out")
+    assert {"timeline.csv", "result.json", "gantt.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
+
+
+TRAINED = {
+    "method": "parablock",
+    "rounds": 3,
+    "fleet": [{"count": 2, "uplink": "5MB/s"}],
+    "blocks": {"layers": 1},
+    "local": {"steps": 1, "batch_size": 4},
+    "train": {"data": {"source": "digits"}, "learning_rate": 3e-3, "evaluation": {"every": 1}},
+}
+QUANTIZED = {"wire.upload.bits": 4, "wire.download.bits": 8, "train.error_feedback": True}
+# The rest by `make test-live`: each starts agents that import PyTorch.
+VARIANTS = [QUANTIZED]
+if os.environ.get("PARASIM_LIVE"):
+    VARIANTS += [
+        {"method": "fedbcd", "wire.upload.top_k": 0.1, "train.error_feedback": True},
+        {"method": {"name": "parablock", "staleness": 2}, "rounds": 5},
+        {"method": "fedcybgd", "rounds": 5},
+        {"method": "full-ft", "wire.precision": "float32"},
+        {"method": "fedit", "train.data.source": "word-problems", "train.pretraining.steps": 3},
+        {"participation.fraction": 0.5, "rounds": 6},
+        {"blocks.schedule": "bandit", "rounds": 5},
+    ]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_model_is_bit_for_bit_what_the_trainer_gives(variant: dict, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    from parasim.training import train
+
+    environment = dict(os.environ)
+    os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    try:
+        run = live(TRAINED, variant, out=tmp_path / "live")
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+    assert run.trained is not None
+    run.trained.save_model(tmp_path / "model")
+    trained = train(TRAINED, variant, out=tmp_path / "trained")
+    ours, theirs = (
+        load_file(path / "model.safetensors") for path in (tmp_path / "model", next(tmp_path.glob("trained/*/model")))
+    )
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    columns = ("round", "train_loss", "eval_loss", "accuracy")
+    assert [[row[c] for c in columns] for row in run.trained.metrics] == [
+        [row[c] for c in columns] for row in trained.metrics
+    ]
+
+
+def test_settings_are_predicted_and_ranked(tmp_path: Path) -> None:
+    grid = [(("payload.upload",), ("100kB", "800kB"))]
+    rows = compare_live(TWO, {"method": "fedbcd"}, grid=grid, out=tmp_path, dry=True)
+    assert [row.setting for row in rows] == ["100kB", "800kB"]
+    # 2 rounds of 2 clients: computing, uploading, and the second round's download.
+    assert [row.spans for row in rows] == [12, 12]
+    assert all(row.measured_s > 0.98 * row.predicted_s for row in rows)
+    assert summary(rows)["pairs"] == summary(rows)["ranked_right"] == 1
+
+
+def test_errors_and_ranks_are_what_they_say() -> None:
+    one = LiveRow("a", 10.0, 10.2, 9.9, 9.9, 10.1, 5, 0.01, 0.02)
+    other = LiveRow("b", 11.0, 11.0, None, 9.0, 9.0, 5, 0.01, 0.02)
+    assert one.noise == pytest.approx(0.2 / 10.1)
+    # -1 % and -0.98 %.
+    assert one.error == pytest.approx(-(0.1 / 10 + 0.1 / 10.2) / 2)
+    assert one.blind_error == pytest.approx(9.9 / 10.1 - 1)
+    assert other.blind_error is None
+    # 11 s was longer and is predicted to be shorter.
+    assert list(ranked([one, other])) == [False]
+    assert not summary([one, other])["met"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("fleet.0.duplex", "half", "fleet.0.duplex"),
+        ("fleet.0.dropout.rate", 0.5, "failures"),
+        ("fleet.0.transport.control", "cubic", "fleet.0.transport"),
+    ],
+)
+def test_what_does_not_run_live_is_refused(field: str, value: object, named: str, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=named):
+        live(TWO, {field: value}, out=tmp_path, dry=True)
+
+
+def test_an_agent_per_client(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="--agents: are 1, and the scenario has 2 clients"):
+        live(TWO, out=tmp_path, dry=True, agents=["127.0.0.1:1"])
+
+
+def test_a_killed_agent_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "parasim", "live", "-", "--dry", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert process.stdin is not None
+    process.stdin.write(
+        b"rounds: 1\ncompute: {seconds: 60}\npayload: {upload: 1MB}\nfleet: [{count: 2, uplink: 1MB/s}]\n"
+    )
+    process.stdin.close()
+    log = tmp_path / "agents" / "1" / "log.txt"
+    agents = _children(process.pid, until=2)
+    time.sleep(1.0)
+    os.kill(agents[-1], signal.SIGKILL)
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    assert process.wait(60) == 1
+    assert said.startswith("paraSim: agent of client ")
+    assert "Traceback" not in said
+    assert log.exists()
+    # The other one ends, too.
+    assert not _alive(agents[0])
+
+
+def _children(parent: int, until: int) -> list[int]:
+    for _ in range(600):
+        found = [
+            int(status.parent.name)
+            for status in Path("/proc").glob("[0-9]*/status")
+            if f"\nPPid:\t{parent}\n" in _read(status)
+        ]
+        if len(found) >= until:
+            return sorted(found)
+        time.sleep(0.05)
+    raise AssertionError("no agents were started")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _alive(pid: int) -> bool:
+    return "\nState:\tZ" not in _read(Path(f"/proc/{pid}/status")) and Path(f"/proc/{pid}").exists()
+
+
+def test_the_command_prints_and_writes(tmp_path: Path) -> None:
+    scenario = tmp_path / "two.yaml"
+    scenario.write_text(
+        "rounds: 1\ncompute: {seconds: 0.05}\npayload: {upload: 100kB}\nfleet: [{count: 2, uplink: 2MB/s}]\n"
+    )
+    command = [sys.executable, "-m", "parasim", "live", str(scenario), "--dry", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert "slept as long as is predicted" in done.stdout.replace("\n", " ")
+    with (tmp_path / "out" / "timeline.csv").open() as file:
+        assert {row["kind"] for row in csv.DictReader(file)} == {"compute", "upload", "aggregate"}
