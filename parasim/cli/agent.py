@@ -35,9 +35,10 @@ def command(
     ],
     dry: Annotated[bool, typer.Option("--dry", help="Never train: sleep, and send zeros.")] = False,
 ) -> None:
-    """Be one client of a live run: compute, send and fetch as a conductor asks.
+    """Be one client of a live run, on this machine.
 
-    It trains only models and data that are named here, executes nothing that it is sent, and ends with Ctrl-C.
+    It computes, sends and fetches as a conductor asks, trains only models and data that are named here, executes
+    nothing that it is sent, and ends with Ctrl-C.
 
     Example: paraSim agent --listen 127.0.0.1:7601 --token secret.txt --model demo --data word-problems
     """

@@ -41,7 +41,7 @@ def command(
     format_: PlainFormat = "table",
     look: Look = USUAL,
 ) -> None:
-    """Run a scenario on real machines, in real time, and measure it.
+    """Run the protocol on real machines, in real time, and measure it.
 
     Agents, one per client, train (or with --dry, sleep) and communicate over TCP; the protocol is that of simulate.
 
