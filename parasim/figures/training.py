@@ -31,9 +31,14 @@ _LABEL_COLOURS = (
 
 
 def draw_training(
-    metrics: Sequence[Mapping[str, Any]], directory: Path, base: float | None = None, look: Look = USUAL
+    metrics: Sequence[Mapping[str, Any]],
+    directory: Path,
+    base: float | None = None,
+    look: Look = USUAL,
+    *,
+    live: bool = False,
 ) -> list[Path]:
-    """Draw ``training``: held-out loss against rounds and against simulated time.
+    """Draw ``training``: held-out loss against rounds and against wall-clock.
 
     Parameters
     ----------
@@ -45,6 +50,8 @@ def draw_training(
         Held-out loss of the base, where every curve begins.
     look : Look
         How the picture is wanted.
+    live : bool
+        Whether the wall-clock is a real one, not a simulated one.
 
     Returns
     -------
@@ -56,12 +63,18 @@ def draw_training(
     FigureError
         If no loss was measured.
     """
-    draw = partial(draw_losses, metrics=metrics, column="eval_loss", base=base)
+    draw = partial(draw_losses, metrics=metrics, column="eval_loss", base=base, live=live)
     return draw_to_width(draw, directory / "training", look, style.PAGE_WIDTH)
 
 
 def draw_losses(
-    drawn: Sheet, width: float, metrics: Sequence[Mapping[str, Any]], column: str, base: float | None = None
+    drawn: Sheet,
+    width: float,
+    metrics: Sequence[Mapping[str, Any]],
+    column: str,
+    base: float | None = None,
+    *,
+    live: bool = False,
 ) -> None:
     """Draw losses on a sheet.
 
@@ -76,6 +89,8 @@ def draw_losses(
     column : str
         ``eval_loss`` or ``train_loss``.
     base : float, optional
+        As of `draw_training`.
+    live : bool
         As of `draw_training`.
 
     Raises
@@ -100,7 +115,7 @@ def draw_losses(
     columns = 2 if width > _NARROW else 1
     panel_width = (width - _LEFT - names - (columns - 1) * _GUTTER) / columns
     charts = []
-    for number, name in enumerate(("rounds", f"simulated {unit.name}")):
+    for number, name in enumerate(("rounds", unit.name if live else f"simulated {unit.name}")):
         left = _LEFT + number % columns * (panel_width + _GUTTER)
         axes = drawn.axes(left, -(number // columns) * _STEP - _HEIGHT, panel_width, _HEIGHT)
         axes.set(ylim=limits, xlabel=name)
