@@ -32,9 +32,7 @@ def leave_live(run: Live, out: Path, look: Look = USUAL) -> list[Path]:
 
         write_metrics(out / "metrics.csv", run.trained.metrics)
         run.trained.save_model(out / "model")
-        files += [
-            out / "metrics.csv",
-            *draw_training(run.trained.metrics, out, run.trained.base_loss, look),
-            out / "model",
-        ]
+        trained = run.trained
+        pictures = draw_training(trained.metrics, out, trained.base_loss, look, live=True)
+        files += [out / "metrics.csv", *pictures, out / "model"]
     return files
