@@ -6,6 +6,7 @@ trains models and data that its own configuration lists, and writes below its ow
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,6 +88,11 @@ class Agent:
         self._say = say
         self._trainee: Trainee | None = None
         self._dry = True
+        # What tells this process from one that was started anew.
+        self._instance = secrets.token_hex(8)
+        # What was done already, should somebody ask again whose connection was cut.
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._taken: set[int] = set()
         self._zero = time.monotonic()
         self._uplink = Bucket(float("inf"))
         # One computation at a time; messages go on meanwhile.
@@ -103,15 +109,16 @@ class Agent:
             case "hello":
                 return self._hello(told)
             case "clock":
-                return {"time": time.monotonic()}
+                return {"time": time.monotonic(), "instance": self._instance}
             case "start":
                 self._zero = time.monotonic() - float(whole(told, "elapsed", (float, int)))
                 return {}
             case "train":
                 with self._computing:
-                    began = time.monotonic()
-                    answer = self._rest(told) if self._dry else self._learns().train(told)
-                    return {"began": began, "ended": time.monotonic(), **answer}
+                    round = whole(told, "round")
+                    if round not in self._answers:
+                        self._answers[round] = self._rest(told) if self._dry else self._learns().train(told)
+                    return self._answers[round]
             case "end":
                 self.over.set()
                 return {}
@@ -136,8 +143,11 @@ class Agent:
             for _ in pieces:
                 pass
             return {}
-        trainee = self._learns()
-        trainee.take(header, b"".join(pieces))
+        trainee, data = self._learns(), b"".join(pieces)
+        if (number := header.get("number")) not in self._taken:
+            trainee.take(header, data)
+            if number is not None:
+                self._taken.add(number)
         return {}
 
     def _hello(self, told: dict[str, Any]) -> dict[str, Any]:
@@ -150,9 +160,10 @@ class Agent:
                 self._allowed.check(scenario)
             self._trainee = None if dry else self._make(client, scenario)
             self._dry = dry
+            self._answers, self._taken = {}, set()
             self._uplink = Bucket(capacity_of(told.get("uplink")), self._elapsed)
         self._say(f"client {client}: {'sleeps and sends zeros' if dry else 'trains'} for a conductor")
-        return {"parasim": __version__, "time": time.monotonic()}
+        return {"parasim": __version__, "instance": self._instance}
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._zero

@@ -146,7 +146,8 @@ def compare_live(
     token = secrets.token_urlsafe(32)
     options = ["--dry"] if dry else _trains(scenarios[0])
     rows = []
-    with local_agents(scenarios[0].clients, out / "agents", token, options) as addresses:
+    with local_agents(scenarios[0].clients, out / "agents", token, options) as agents:
+        addresses = [agents.address(number) for number in agents.processes]
         for number, (setting, variant) in enumerate(zip(settings, variants, strict=True)):
             report("settings", number, len(settings))
             fields = plain_fields(source, variant)

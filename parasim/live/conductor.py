@@ -15,7 +15,7 @@ from parasim.api import set_up
 from parasim.contracts import as_given
 from parasim.costs import costs_of
 from parasim.live.learner import DryAgents
-from parasim.live.link import AgentLink
+from parasim.live.link import AgentLink, Beginning
 from parasim.live.local_agents import local_agents
 from parasim.live.network import LiveLinks
 from parasim.live.wall_clock import WallClock
@@ -163,21 +163,18 @@ def _reached(
     patience: float,
 ) -> Iterator[_Reached]:
     """Have one agent per client, started here if none are named."""
-
-    @contextmanager
-    def named() -> Iterator[list[str]]:
-        yield [*agents]
-
     if agents and known is None:
         raise ScenarioError("--agents: need the token that they were started with")
     own = Secrets(secrets.token_urlsafe(32)) if known is None or not agents else known
-    starting = named() if agents else local_agents(scenario.clients, out / "agents", own.token, options)
     clock = WallClock(patience)
-    with starting as addresses:
-        links = {
-            client: AgentLink(client, Caller(address, own, f"client {client}"), clock, patience)
-            for client, address in enumerate(addresses)
-        }
+    with local_agents(0 if agents else scenario.clients, out / "agents", own.token, options) as local:
+        links = {}
+        for client in range(scenario.clients):
+            address = agents[client] if agents else local.address(client)
+            revive = None if agents else partial(local.revive, client)
+            links[client] = AgentLink(
+                client, partial(Caller, secrets=own, name=f"client {client}"), address, revive, clock, patience
+            )
         try:
             yield _Reached(clock, links)
         finally:
@@ -202,9 +199,7 @@ def _run(
     for client, link in links.items():
         report("reaching agents", client, len(links))
         uplink = _uplink(scenario, client) if shaped else math.inf
-        link.hello(fields, uplink, dry=dry)
-        if base is not None:
-            link.begin_with(base)
+        link.hello(Beginning(fields, uplink, dry, base))
     learner.begin(links, clock)
     # What they simulate is done: packing and aggregating take the time that they take.
     real = scenario.model_copy(
@@ -220,7 +215,7 @@ def _run(
         link.start()
     result = simulate(replace(setup, scenario=real), costs, learner, observer, platform=platform)
     for link in links.values():
-        link.read_clock()
+        link.look_at_the_clock()
     computed = costs.provenance()
     if dry:
         computed = {**computed, "source": f"slept as long as is predicted: {computed['source']}"}
@@ -238,6 +233,8 @@ def _run(
             "largest_round_trip_s": max(reading.round_trip for link in links.values() for reading in link.readings),
         },
     }
+    if lost := sum(link.lost for link in links.values()):
+        provenance["lost_agents"] = lost
     return replace(result, scenario=scenario, provenance=provenance)
 
 

@@ -58,9 +58,9 @@ class TorchTrainee:
         for item, round_of, version in whole(told, "own", (list,)):
             self._has_its_own(item, round_of, version)
         for done in whole(told, "aggregated", (list,)):
-            learner.settle(self._updates.pop(done))
+            learner.settle(self._done_with(done))
         for done in whole(told, "dropped", (list,)):
-            learner.drop(self._updates.pop(done))
+            learner.drop(self._done_with(done))
         with self._lock:
             inbox, self._inbox = self._inbox, []
         for header, data in inbox:
@@ -71,13 +71,22 @@ class TorchTrainee:
         return {"seconds": trace.measured, "loss": trace.loss, "examples": float(learner.task.examples[client])}
 
     def message(self, told: dict[str, Any]) -> bytes:
-        """Bytes of an update that was computed; once."""
+        """Bytes of an update that was computed."""
+        key = whole(told, "item"), whole(told, "round")
+        if key not in self._messages().uploads:
+            raise LiveError(f"there is no update of item {key[0]} and round {key[1]} to send")
+        return self._messages().uploads[key]
+
+    def _messages(self) -> EncodedMessages:
         messages = self._ready().messages
         assert isinstance(messages, EncodedMessages)
-        key = whole(told, "item"), whole(told, "round")
-        if key not in messages.uploads:
-            raise LiveError(f"there is no update of item {key[0]} and round {key[1]} to send")
-        return messages.uploads.pop(key)
+        return messages
+
+    def _done_with(self, round: int) -> Update:
+        """Take out an update that need not be sent any more."""
+        update = self._updates.pop(round)
+        self._messages().uploads.pop((self._ready().trained.item(update.block), round), None)
+        return update
 
     def _has_its_own(self, item: int, round: int, version: int) -> None:
         """Have a version that is its own update, brought in by the server: it needs no download."""

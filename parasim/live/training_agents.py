@@ -87,14 +87,15 @@ class TrainingAgents(TorchLearner):
     def download(self, message: Fetch, buckets: Sequence[Bucket], done: Callable[[float], None]) -> None:
         """Send a client what has changed since the versions that it has."""
         client = message.thread.site.client
-        known, items, data = self.clients[client].known, [], b""
+        known, items = self.clients[client].known, []
+        parts: list[bytes] = []
         for item, version in message.versions.items():
             since = known.get(item, BASE)
             changes = {n: change for n, change in self._changes[item].items() if since < n <= version}
             items.append([item, since, [[number, len(change)] for number, change in changes.items()]])
-            data += b"".join(changes.values())
+            parts += changes.values()
         self._sent.setdefault(client, {}).update(message.versions)
-        self._links[client].download({"items": items}, data, buckets, lambda size: done(float(size)))
+        self._links[client].download({"items": items}, parts, buckets, lambda size: done(float(size)))
 
     def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
         """Bring the mean of some updates into the server's model, and keep what is sent of it."""

@@ -51,6 +51,10 @@ class LiveError(ParaSimError):
     exit_status = 1
 
 
+class LostError(LiveError):
+    """An agent, or the connection to it, is gone: it may come back."""
+
+
 @dataclass(frozen=True)
 class Secrets:
     """What both sides have to know.
@@ -288,7 +292,7 @@ class Caller:
             try:
                 grpc.channel_ready_future(channel).result(deadline)
             except grpc.FutureTimeoutError:
-                raise LiveError(
+                raise LostError(
                     f"agent of {self.name}: cannot be reached within {deadline:g} s; is it running?"
                 ) from None
 
@@ -333,8 +337,8 @@ class Caller:
         code, details = error.code(), " ".join(str(error.details()).split())[:300]
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return LiveError(f"agent of {self.name}: did not {what} within {deadline:g} s")
-        if code is grpc.StatusCode.UNAVAILABLE:
-            return LiveError(f"agent of {self.name}: cannot be reached, to {what}: is it running? ({details})")
+        if code is grpc.StatusCode.UNAVAILABLE or "Stream removed" in details:
+            return LostError(f"agent of {self.name}: cannot be reached, to {what}: is it running? ({details})")
         if code is grpc.StatusCode.UNKNOWN:
             return LiveError(f"agent of {self.name}: failed to {what}; its own output says why ({details})")
         return LiveError(f"agent of {self.name}: {details}")
