@@ -36,7 +36,7 @@ class DrawTable(Protocol):
         """Write its files into a directory, and return them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """The rows of a sweep.
 
@@ -77,6 +77,10 @@ class Table:
             "sets": [{one.field: one.after for one in field_changes(first, point.data)} for point in self.points],
             "notes": [*self.notes],
         }
+
+    def __repr__(self) -> str:
+        """Show the rows as a data frame does."""
+        return repr(self.to_dataframe())
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return the rows as a DataFrame of numbers, quantities in base units; ``attrs["units"]`` says which."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +24,7 @@ class Picture:
         Its contents by format: ``png``, ``svg`` and ``pdf``.
     """
 
-    files: dict[str, bytes]
+    files: dict[str, bytes] = field(repr=False)
 
     def _repr_png_(self) -> bytes:
         return self.files["png"]

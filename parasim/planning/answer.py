@@ -83,7 +83,7 @@ class Answer:
     row: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """A question with its answers.
 
@@ -145,6 +145,10 @@ class Plan:
             **({"within_s": self.within.seconds} if self.within is not None else {}),
             **({"starts": self.starts.isoformat()} if self.starts is not None else {}),
         }
+
+    def __repr__(self) -> str:
+        """Show the answers as a data frame does."""
+        return repr(self.to_dataframe())
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row per answer as numbers in base units, the reason in the last column.

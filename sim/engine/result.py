@@ -38,7 +38,7 @@ _MEANS = {
 """Names of the means over the clients that are reported, and the part of an account that each is of."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """One simulated run.
 
@@ -71,6 +71,14 @@ class Result:
     down: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
     repairs: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
     outages: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Tell runs apart where they are looked at, without all that they hold."""
+        scenario = self.scenario
+        return (
+            f"Result({scenario.name}: {scenario.method.name}, {scenario.rounds} rounds, {scenario.clients} clients, "
+            f"{self.wall_clock:.6g} s)"
+        )
 
     @cached_property
     def wall_clock(self) -> float:

@@ -191,3 +191,13 @@ def test_a_payload_that_is_given_goes_before(monkeypatch: pytest.MonkeyPatch):
 
 def test_import_needs_a_value():
     assert "--import: needs a value" in refused("list", "methods", "--import")
+
+
+def test_results_are_short_where_they_are_looked_at() -> None:
+    result = parasim.simulate(SMALL)
+    assert repr(result).startswith("Result(")
+    assert len(repr(result)) < 200
+    table = parasim.sweep(SMALL, bandwidth=["1MB/s", "2MB/s"])
+    assert len(repr(table).splitlines()) < 12
+    assert len(repr(table.plot())) < 100
+    assert len(repr(parasim.plan(SMALL, within="25s", solve_for="bandwidth")).splitlines()) < 12
