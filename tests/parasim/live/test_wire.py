@@ -157,11 +157,35 @@ def test_who_is_not_there_is_named() -> None:
     nobody.close()
 
 
+def test_what_is_in_the_clear_goes_through_no_proxy(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    direct = Caller(address, Secrets(TOKEN), "client 0")
+    # Nobody is at the proxy's address: what went there would not arrive.
+    direct.connect(10)
+    direct.close()
+
+
 def test_only_loopback_is_spoken_with_in_the_clear() -> None:
     with pytest.raises(ScenarioError, match="--certificate"):
         wire.serve(None, "0.0.0.0:0", Secrets(TOKEN), ThreadPoolExecutor(1), print)
     with pytest.raises(ScenarioError, match="--authority"):
         Caller("192.0.2.1:7600", Secrets(TOKEN), "client 0")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "[::1]"])
+def test_loopback_is_spoken_with_in_the_clear(host: str) -> None:
+    assert wire.is_loopback(f"{host}:7600")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.example.org", "localhost.example.org", "127.0.0.1.example.org", "0.0.0.0", "[::]", "10.0.0.1"]
+)
+def test_a_name_that_begins_like_loopback_is_not(host: str) -> None:
+    with pytest.raises(ScenarioError, match="--authority"):
+        Caller(f"{host}:7600", Secrets(TOKEN), "client 0")
 
 
 @pytest.mark.parametrize("address", ["7600", "localhost", "localhost:", "host:port", "host:70000", ""])
