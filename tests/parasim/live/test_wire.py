@@ -1,7 +1,9 @@
 """Whatever a stranger sends is refused in one line, on both sides."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +94,28 @@ def test_models_and_data_that_are_not_listed_are_refused(caller: Caller, said: l
     with pytest.raises(LiveError, match="is not among"):
         hello(caller, {"model": {"nested": "thing"}})
     assert all(line.startswith("refused: ") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("field", "more"),
+    [
+        ("train.data.held_out", {"train": {"data": {"source": "digits", "held_out": "FILE"}}}),
+        ("trace", {"fleet": [{"count": 2, "uplink": {"trace": "FILE"}}]}),
+        ("trace", {"server": {"ingress": {"trace": "FILE"}}}),
+        ("file", {"fleet": [{"count": 2, "uplink": "1MB/s", "availability": {"file": "FILE"}}]}),
+    ],
+)
+def test_files_that_a_scenario_names_are_not_read(
+    address: str, said: list[str], tmp_path: Path, field: str, more: dict
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("the secret of this machine\n")
+    caller = Caller(address, Secrets(TOKEN), "client 0")
+    scenario = json.loads(json.dumps({**SCENARIO, **more}).replace("FILE", str(secret)))
+    with pytest.raises(LiveError, match=field) as refused:
+        hello(caller, scenario)
+    assert "the secret" not in f"{refused.value} {said}"
+    caller.close()
 
 
 def test_a_message_arrives_whole(caller: Caller, trainee: Recorder) -> None:
