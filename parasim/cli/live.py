@@ -76,7 +76,7 @@ def command(
     if format_ == "json":
         print_json(simulated(run.result))
         return
-    print_breakdown(run.result)
+    print_breakdown(run.result, computed=run.trained is not None)
     if run.trained is not None:
         last = run.trained.metrics[-1]
         print(f"Held-out loss: {run.trained.base_loss or 0:.4f} before, {last['eval_loss']:.4f} after.")

@@ -98,7 +98,7 @@ def command(
         raise DeadlineMissedError(say("times.fails", deadline=deadline_said(due), late=late))
 
 
-def print_breakdown(result: Result, when: Sequence[str] = ()) -> None:
+def print_breakdown(result: Result, when: Sequence[str] = (), *, computed: bool = False) -> None:
     """Print where a run's time goes, per group and in the mean, and the origin of its numbers.
 
     Parameters
@@ -107,11 +107,13 @@ def print_breakdown(result: Result, when: Sequence[str] = ()) -> None:
         The run.
     when : sequence of str
         What is to be said of its deadline and of the calendar, a sentence each.
+    computed : bool
+        Whether updates were really computed: then the scenario's computing times play no part, and may be unknown.
     """
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()
     out.print(say("run.head", scenario=scenario, wall_clock=wall_clock))
-    out.print(*when, *assumptions(*api.set_up(scenario)), "", sep="\n")
+    out.print(*when, *(() if computed else assumptions(*api.set_up(scenario))), "", sep="\n")
     parts = _PARTS | ({"failed": "failed_s"} if figures.get("failed_s") else {})
     table = plain_table("mean client of", ">clients", *(f">{part}" for part in parts))
     # On a narrow terminal shares stand below the times.

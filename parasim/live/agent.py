@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from parasim.live.pacing import Bucket, Pace
 from parasim.live.wire import LARGEST_MESSAGE, LiveError, Secrets, Service, cut, serve, whole, zeros
 from parasim_core.sim.network.capacity import Course, Varying
+from parasim_core.sim.scenario.reading import FILE_FIELDS
 
 _THREADS = 8
 _LONGEST_SLEEP = 86_400.0
@@ -49,7 +50,9 @@ class Allowed:
     data: tuple[str, ...] = ()
 
     def check(self, scenario: dict[str, Any]) -> None:
-        """Refuse a scenario of another model or other data.
+        """Refuse a scenario of another model or other data, or that names a file to be read.
+
+        What is wrong with a file's content would tell a conductor some of it.
 
         Raises
         ------
@@ -59,14 +62,32 @@ class Allowed:
         train = scenario.get("train")
         data = (train.get("data") if isinstance(train, dict) else None) or {}
         source = data.get("source", "word-problems") if isinstance(data, dict) else data
+        held_out = data.get("held_out") if isinstance(data, dict) else None
         for what, value, option, listed in (
             ("model", scenario.get("model", "demo"), "--model", self.models),
             ("train.data.source", source, "--data", self.data),
+            *([("train.data.held_out", held_out, "--data", self.data)] if held_out is not None else ()),
         ):
             if not isinstance(value, str) or value not in listed:
                 raise LiveError(
                     f"{what}: {str(value)[:80]!r} is not among those that this agent trains; see its {option}"
                 )
+        if (field := _names_file(scenario)) is not None:
+            raise LiveError(f"{field}: an agent reads no file that a scenario names")
+
+
+def _names_file(scenario: dict[str, Any]) -> str | None:
+    """Find a field of a scenario that names a file, however deep."""
+    nodes: list[Any] = [scenario]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            if found := [field for field in FILE_FIELDS if field in node]:
+                return found[0]
+            nodes.extend(node.values())
+        elif isinstance(node, list):
+            nodes.extend(node)
+    return None
 
 
 class Agent:

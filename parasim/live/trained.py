@@ -67,8 +67,10 @@ class Training:
     ----------
     learner : TrainingAgents
         The server's half.
-    model, data : str
+    model : str
         What agents have to be allowed.
+    data : list of str
+        Likewise.
     base : bytes or None
         What all begin with, where that is not the model as it is loaded.
     """
@@ -83,7 +85,8 @@ class Training:
             scenario, settings, self._bench, None, None, lambda trace, sent: None, TrainingAgents
         )
         self.learner = cast(TrainingAgents, learner)
-        self.model, self.data = scenario.model or "demo", settings.data.source
+        self.model = scenario.model or "demo"
+        self.data = [data for data in (settings.data.source, settings.data.held_out) if data is not None]
         self._rounds: list[tuple[int, float, int, dict[int, dict[int, Values]]]] = []
 
     def note(self, world: World, round: int) -> None:

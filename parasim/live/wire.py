@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ _KEPT_ALIVE = [
     # Connections of their own, so that no message waits behind another one in the same.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-_LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
 class LiveError(ParaSimError):
@@ -107,8 +107,12 @@ def read_bytes(file: Path, option: str) -> bytes:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address, HOST:PORT, is this machine's own."""
-    return address.startswith(_LOOPBACK)
+    """Whether an address, HOST:PORT, is this machine's own; a name that only begins like one is not."""
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_address(address: str, option: str) -> str:
@@ -267,7 +271,8 @@ class Caller:
         self.name = f"{name} ({address})"
         self._metadata = ((_TOKEN, secrets.token), (_VERSION, VERSION))
         credentials = None if secrets.authority is None else grpc.ssl_channel_credentials(secrets.authority)
-        options = [*_LIMITS, *_KEPT_ALIVE]
+        # Nothing that is not encrypted, the token least of all, goes to a proxy that the environment names.
+        options = [*_LIMITS, *_KEPT_ALIVE, ("grpc.enable_http_proxy", int(credentials is not None))]
         # One connection for commands, one for each direction of messages.
         self._channels = [
             grpc.insecure_channel(address, options)

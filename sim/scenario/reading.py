@@ -165,7 +165,8 @@ def _from_standard_input() -> tuple[str, Callable[[str], Any]]:
 
 
 _WITH_FILES = ("fleet", "regions", "server")
-_PATHS = ("trace", "file")
+FILE_FIELDS = ("trace", "file")
+"""Fields of these sections that name a file."""
 
 
 def _with_paths(path: Path, node: Any) -> Any:
@@ -175,7 +176,8 @@ def _with_paths(path: Path, node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     return {
-        field: _beside(path, below) if field in _PATHS else _with_paths(path, below) for field, below in node.items()
+        field: _beside(path, below) if field in FILE_FIELDS else _with_paths(path, below)
+        for field, below in node.items()
     }
 
 

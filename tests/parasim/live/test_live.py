@@ -215,3 +215,19 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
     assert "slept as long as is predicted" in done.stdout.replace("\n", " ")
     with (tmp_path / "out" / "timeline.csv").open() as file:
         assert {row["kind"] for row in csv.DictReader(file)} == {"compute", "upload", "aggregate"}
+
+
+def test_a_training_needs_no_computing_times_and_follows_traces(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    # Rates by second, beside the scenario: where it is named from there.
+    (tmp_path / "mine.csv").write_text("seconds,up_mbit_s\n0,40\n1,80\n2,40\n")
+    (tmp_path / "two.yaml").write_text(
+        "model: demo\nrounds: 1\nlocal: {steps: 1, batch_size: 4}\ntrain: {data: {source: digits}}\n"
+        "fleet: [{count: 2, uplink: {trace: mine.csv}}]\n"
+    )
+    command = [sys.executable, "-m", "parasim", "live", "two.yaml", "--out", "out"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=tmp_path, timeout=300)
+    # No profile knows how long the demonstration's model takes, and none is asked.
+    assert done.returncode == 0, done.stderr
+    assert "Held-out loss" in done.stdout
+    assert (tmp_path / "out" / "model" / "model.safetensors").exists()

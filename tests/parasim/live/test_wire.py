@@ -1,7 +1,9 @@
 """Whatever a stranger sends is refused in one line, on both sides."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +96,28 @@ def test_models_and_data_that_are_not_listed_are_refused(caller: Caller, said: l
     assert all(line.startswith("refused: ") for line in said)
 
 
+@pytest.mark.parametrize(
+    ("field", "more"),
+    [
+        ("train.data.held_out", {"train": {"data": {"source": "digits", "held_out": "FILE"}}}),
+        ("trace", {"fleet": [{"count": 2, "uplink": {"trace": "FILE"}}]}),
+        ("trace", {"server": {"ingress": {"trace": "FILE"}}}),
+        ("file", {"fleet": [{"count": 2, "uplink": "1MB/s", "availability": {"file": "FILE"}}]}),
+    ],
+)
+def test_files_that_a_scenario_names_are_not_read(
+    address: str, said: list[str], tmp_path: Path, field: str, more: dict
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("the secret of this machine\n")
+    caller = Caller(address, Secrets(TOKEN), "client 0")
+    scenario = json.loads(json.dumps({**SCENARIO, **more}).replace("FILE", str(secret)))
+    with pytest.raises(LiveError, match=field) as refused:
+        hello(caller, scenario)
+    assert "the secret" not in f"{refused.value} {said}"
+    caller.close()
+
+
 def test_a_message_arrives_whole(caller: Caller, trainee: Recorder) -> None:
     hello(caller)
     data = bytes(range(256)) * 5_000
@@ -157,11 +181,35 @@ def test_who_is_not_there_is_named() -> None:
     nobody.close()
 
 
+def test_what_is_in_the_clear_goes_through_no_proxy(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    direct = Caller(address, Secrets(TOKEN), "client 0")
+    # Nobody is at the proxy's address: what went there would not arrive.
+    direct.connect(10)
+    direct.close()
+
+
 def test_only_loopback_is_spoken_with_in_the_clear() -> None:
     with pytest.raises(ScenarioError, match="--certificate"):
         wire.serve(None, "0.0.0.0:0", Secrets(TOKEN), ThreadPoolExecutor(1), print)
     with pytest.raises(ScenarioError, match="--authority"):
         Caller("192.0.2.1:7600", Secrets(TOKEN), "client 0")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "[::1]"])
+def test_loopback_is_spoken_with_in_the_clear(host: str) -> None:
+    assert wire.is_loopback(f"{host}:7600")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.example.org", "localhost.example.org", "127.0.0.1.example.org", "0.0.0.0", "[::]", "10.0.0.1"]
+)
+def test_a_name_that_begins_like_loopback_is_not(host: str) -> None:
+    with pytest.raises(ScenarioError, match="--authority"):
+        Caller(f"{host}:7600", Secrets(TOKEN), "client 0")
 
 
 @pytest.mark.parametrize("address", ["7600", "localhost", "localhost:", "host:port", "host:70000", ""])
