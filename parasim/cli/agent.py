@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -53,7 +54,8 @@ def command(
         raise ScenarioError("--certificate and --key: give both, or neither")
 
     def say(what: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
+        # Standard output says where it listens, and nothing else.
+        print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
     def trainee(client: int, scenario: dict[str, Any]) -> Any:
         if dry:

@@ -24,7 +24,15 @@ _LONGEST_SLEEP = 86_400.0
 
 
 class Trainee(Protocol):
-    """What computes updates for an agent."""
+    """What computes updates for an agent.
+
+    Attributes
+    ----------
+    largest : int
+        Bytes of the largest message that it may be sent [B].
+    """
+
+    largest: int
 
     def train(self, told: dict[str, Any]) -> dict[str, Any]:
         """Compute the update that a command describes; what is answered."""
@@ -164,7 +172,10 @@ class Agent:
             for _ in pieces:
                 pass
             return {}
-        trainee, data = self._learns(), b"".join(pieces)
+        trainee = self._learns()
+        if header["bytes"] > trainee.largest:
+            raise LiveError(f"bytes: is {header['bytes']:,}; of this model, at most {trainee.largest:,} are taken")
+        data = b"".join(pieces)
         if (number := header.get("number")) not in self._taken:
             trainee.take(header, data)
             if number is not None:

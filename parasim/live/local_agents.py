@@ -49,7 +49,6 @@ class LocalAgents:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=self._environment,
-                cwd=own,
                 start_new_session=True,
             )
 

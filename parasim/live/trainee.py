@@ -37,6 +37,9 @@ class TorchTrainee:
         self._scenario = load(scenario)
         self._settings = TrainSettings.parse(self._scenario.train)
         self._bench = build(self._scenario, self._settings)
+        parameters = sum(parameter.numel() for parameter in self._bench.model.parameters())
+        # Every change of everything, and their headers.
+        self.largest = 4 * parameters * (self._scenario.rounds + 1) + (1 << 20)
         self._learner: TorchLearner | None = None
         self._updates: dict[int, Update] = {}
         # What came in and is taken in before the next update: a computation in progress must not see it.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -137,14 +138,17 @@ def test_an_agent_per_client(tmp_path: Path) -> None:
 class Killer(threading.Thread):
     """Kills agents of this process with SIGKILL, at times that are drawn."""
 
-    def __init__(self, seed: int, kills: int, within: float):
+    def __init__(self, seed: int, kills: int, within: float, after: Callable[[], bool] = lambda: True):
         super().__init__(daemon=True)
+        self._after = after
         self._draws = random.Random(seed)
         self._kills, self._within = kills, within
         self.killed = 0
 
     def run(self) -> None:
         _children(os.getpid(), until=2)
+        while not self._after():
+            time.sleep(0.02)
         for _ in range(self._kills):
             time.sleep(self._draws.uniform(0, self._within))
             if agents := _children(os.getpid(), until=0):
@@ -154,7 +158,10 @@ class Killer(threading.Thread):
 
 
 def test_agents_that_are_killed_come_back(tmp_path: Path) -> None:
-    killer = Killer(seed=1, kills=1, within=1.0)
+    def both_are_greeted() -> bool:
+        return all("sleeps" in _read(tmp_path / "agents" / f"{number}" / "log.txt") for number in range(2))
+
+    killer = Killer(seed=1, kills=1, within=1.0, after=both_are_greeted)
     killer.start()
     run = live(TWO, {"compute.seconds": 1.0}, out=tmp_path, dry=True).result
     assert killer.killed == 1
