@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,38 @@ from parasim.extras import require_live, require_training
 from parasim.figures.look import USUAL, Look
 from parasim.outputs.runs import simulated
 
+if TYPE_CHECKING:
+    from parasim.live.wire import Secrets
+
+Agents = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT,...", help="One agent per client, in their order; started here if none."),
+]
+Token = Annotated[Path | None, typer.Option(metavar="FILE", help="Of --agents; else the variable PARASIM_TOKEN.")]
+Authority = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="PEM: what the certificates of --agents are held against.")
+]
+Shaping = Annotated[
+    bool, typer.Option("--shaping/--no-shaping", help="Hold links to the scenario's capacities, or not.")
+]
+
+
+def reached(agents: str | None, token: Path | None, authority: Path | None) -> tuple[list[str], Secrets | None]:
+    """Read where agents are, and what is shared with them; None if there are none.
+
+    Raises
+    ------
+    ScenarioError
+        If an address is none, or a file cannot be read.
+    """
+    from parasim.live.wire import Secrets, check_address, read_bytes, read_token
+
+    addresses = [check_address(address, "--agents") for address in values_of("--agents", agents)]
+    if not addresses:
+        return [], None
+    held_against = None if authority is None else read_bytes(authority, "--authority")
+    return addresses, Secrets(read_token(token), authority=held_against)
+
 
 @draws
 def command(
@@ -24,19 +56,10 @@ def command(
     dry: Annotated[
         bool, typer.Option("--dry", help="Sleep as long as computing is predicted to take, and send zeros.")
     ] = False,
-    agents: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT,...", help="One agent per client, in their order; started here if none."),
-    ] = None,
-    token: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of --agents; else the variable PARASIM_TOKEN.")
-    ] = None,
-    authority: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="PEM: what the certificates of --agents are held against.")
-    ] = None,
-    shaping: Annotated[
-        bool, typer.Option("--shaping/--no-shaping", help="Hold links to the scenario's capacities, or not.")
-    ] = True,
+    agents: Agents = None,
+    token: Token = None,
+    authority: Authority = None,
+    shaping: Shaping = True,
     patience: Annotated[float, typer.Option(metavar="SECONDS", help="Longest time that anything may take.")] = 3600.0,
     format_: PlainFormat = "table",
     look: Look = USUAL,
@@ -51,15 +74,9 @@ def command(
     if not dry:
         require_training("paraSim live")
     from parasim.live.conductor import live
-    from parasim.live.wire import Secrets, check_address, read_bytes, read_token
     from parasim.outputs.lives import leave_live
 
-    addresses = [check_address(address, "--agents") for address in values_of("--agents", agents)]
-    known = None
-    if addresses:
-        known = Secrets(
-            read_token(token), authority=None if authority is None else read_bytes(authority, "--authority")
-        )
+    addresses, known = reached(agents, token, authority)
     with stages() as report:
         run = live(
             file,

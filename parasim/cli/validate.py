@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parasim.cli.calibrate import budget_seconds, measuring, use_threads
+from parasim.cli.live import Agents, Authority, Shaping, Token, reached
 from parasim.cli.options import DeviceKind, Format, OutputDirectory, Overrides, PlainFormat, print_json, values_of
 from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
@@ -232,6 +233,10 @@ def live(
     dry: Annotated[
         bool, typer.Option("--dry", help="Sleep as long as computing is predicted to take, and send zeros.")
     ] = False,
+    agents: Agents = None,
+    token: Token = None,
+    authority: Authority = None,
+    shaping: Shaping = True,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/validate-live"),
     format_: PlainFormat = "table",
 ) -> None:
@@ -251,8 +256,11 @@ def live(
         ("--payload", payload, ("payload.upload",)),
     )
     grid = [(fields, values_of(option, text)) for option, text, fields in axes if text is not None]
+    addresses, known = reached(agents, token, authority)
     with stages() as report:
-        rows = compare_live(file, set_, grid=grid, out=out, dry=dry, report=report)
+        rows = compare_live(
+            file, set_, grid=grid, out=out, dry=dry, agents=addresses, known=known, shaped=shaping, report=report
+        )
     entries, found = [row.entry() for row in rows], summary(rows)
     write_rows(out / "live.csv", list(entries[0]), [list(entry.values()) for entry in entries])
     if format_ == "json":

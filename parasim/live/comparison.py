@@ -118,10 +118,13 @@ def compare_live(
     grid: Sequence[tuple[Sequence[str], Sequence[str]]],
     out: Path,
     dry: bool = False,
+    agents: Sequence[str] = (),
+    known: Secrets | None = None,
+    shaped: bool = True,
     patience: float = PATIENCE,
     report: Report = lambda what, done, total: None,
 ) -> list[LiveRow]:
-    """Run every setting of a grid twice with agents on this machine, and predict it.
+    """Run every setting of a grid twice, and predict it.
 
     Parameters
     ----------
@@ -131,8 +134,8 @@ def compare_live(
         Fields that are set to each of some values, in all combinations.
     out : Path
         Agents have their folders below it.
-    dry, patience, report
-        Those of `live`.
+    dry, agents, known, shaped, patience, report
+        Those of `live`; agents that are started here do all settings.
 
     Raises
     ------
@@ -143,17 +146,23 @@ def compare_live(
     settings = [*product(*([(value, [(field, value) for field in fields]) for value in vs] for fields, vs in grid))]
     variants = [[*overrides, *chain.from_iterable(fields for _, fields in setting)] for setting in settings]
     scenarios = [load(source, variant) for variant in variants]
-    token = secrets.token_urlsafe(32)
+    own = known or Secrets(secrets.token_urlsafe(32))
     options = ["--dry"] if dry else _trains(scenarios[0])
     rows = []
-    with local_agents(scenarios[0].clients, out / "agents", token, options) as agents:
-        addresses = [agents.address(number) for number in agents.processes]
+    with local_agents(0 if agents else scenarios[0].clients, out / "agents", own.token, options) as local:
+        addresses = agents or [local.address(number) for number in local.processes]
         for number, (setting, variant) in enumerate(zip(settings, variants, strict=True)):
             report("settings", number, len(settings))
             fields = plain_fields(source, variant)
             runs = [
                 live(
-                    fields, out=out, dry=dry, agents=addresses, known=Secrets(token), patience=patience, report=_silent
+                    fields,
+                    out=out,
+                    dry=dry,
+                    agents=addresses,
+                    known=own,
+                    shaped=shaped,
+                    patience=patience,
                 ).result
                 for _ in range(2)
             ]
@@ -223,7 +232,3 @@ def _trains(scenario: Scenario) -> list[str]:
     from parasim_core.train.runs.settings import TrainSettings
 
     return ["--model", scenario.model or "demo", "--data", TrainSettings.parse(scenario.train).data.source]
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Say nothing."""

@@ -35,6 +35,9 @@ _TOKEN, _VERSION = "parasim-token", "parasim-version"
 _LIMITS = [
     ("grpc.max_receive_message_length", LARGEST_PIECE + 1024),
     ("grpc.max_send_message_length", LARGEST_PIECE + 1024),
+    # What a long link holds must not wait for gRPC's own window.
+    ("grpc.http2.lookahead_bytes", 1 << 24),
+    ("grpc.http2.bdp_probe", 0),
 ]
 _KEPT_ALIVE = [
     ("grpc.keepalive_time_ms", 20_000),

@@ -196,7 +196,7 @@ def _children(parent: int, until: int) -> list[int]:
         found = [
             int(status.parent.name)
             for status in Path("/proc").glob("[0-9]*/status")
-            if f"\nPPid:\t{parent}\n" in _read(status)
+            if f"\nPPid:\t{parent}\n" in _read(status) and "--listen" in _read(status.with_name("cmdline"))
         ]
         if len(found) >= until:
             return sorted(found)
